@@ -1,0 +1,8 @@
+//! A terminal console to watch, understand, break and mend a Raft cluster, over a Raft of its own.
+
+pub mod codec;
+
+pub mod machine;
+pub mod raft;
+
+pub mod storage;

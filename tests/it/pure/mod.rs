@@ -1,0 +1,1 @@
+//! No threads, no disk, no clock.

@@ -1,0 +1,1 @@
+//! Threads, temporary folders, tokio.
