@@ -6,3 +6,7 @@ pub mod machine;
 pub mod raft;
 
 pub mod storage;
+
+pub mod control;
+
+pub mod cluster;

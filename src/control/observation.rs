@@ -1,0 +1,355 @@
+//! What a cluster tells: the picture of each node, of the whole, and what happens.
+//!
+//! Plain data, `Option` where a cluster cannot know. The picture is what was reported, never what was asked for.
+//!
+//! Not here: how pictures are made (`cluster/`), words for events (`narrate.rs`).
+
+use std::sync::Arc;
+
+use super::operation::{Answer, LinkRule, Links, OperationId, Pace};
+use crate::raft::status::PeerStatus;
+use crate::raft::{Digest, Epoch, Event, Index, LogPosition, MessageKind, NodeId, Role, Term, TermRun, Ticks};
+
+/// Whether a node runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It is opening its store.
+    Starting,
+    /// It takes part.
+    Running,
+    /// It was crashed on purpose, at this real time since the start, in microseconds.
+    Crashed {
+        /// When.
+        at_us: u64,
+    },
+    /// It stopped itself; a sentence says why and what to do.
+    Halted {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Two percentiles in microseconds; `None` before the first sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// Median.
+    pub p50_us: Option<u64>,
+    /// 99th percentile.
+    pub p99_us: Option<u64>,
+}
+
+/// One node as it reported itself. For a node that does not run: what it reported last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeView {
+    /// Who.
+    pub id: NodeId,
+    /// Whether it runs.
+    pub life: Life,
+    /// Which life.
+    pub epoch: Epoch,
+    /// Its role.
+    pub role: Role,
+    /// Its term.
+    pub term: Term,
+    /// Its vote in that term.
+    pub voted_for: Option<NodeId>,
+    /// Whom it believes to lead.
+    pub leader: Option<NodeId>,
+    /// Yes votes or pre-votes while it campaigns.
+    pub votes: Vec<NodeId>,
+    /// First index in its log.
+    pub first_index: Index,
+    /// Last entry of its log.
+    pub last: LogPosition,
+    /// Last durable index.
+    pub durable: Index,
+    /// Commit index.
+    pub commit: Index,
+    /// Applied index.
+    pub applied: Index,
+    /// Last index of its snapshot.
+    pub snapshot: Index,
+    /// Bytes of its log in memory.
+    pub log_bytes: u64,
+    /// Terms of its log, as runs from `first_index` on; the first entry of a run is the leader's no-op.
+    pub terms: Vec<TermRun>,
+    /// Digest of its machine at `applied`.
+    pub digest: Digest,
+    /// Ticks since its election timer was reset.
+    pub election_elapsed: Ticks,
+    /// At how many it fires.
+    pub election_timeout: Ticks,
+    /// A leader's ticks to the next heartbeat, and between two.
+    pub heartbeat: Option<(Ticks, Ticks)>,
+    /// It may have lost part of its log: neither votes nor counts.
+    pub quarantined: bool,
+    /// A snapshot it receives: bytes here, bytes in all.
+    pub receiving: Option<(u64, u64)>,
+    /// A leader's followers.
+    pub peers: Vec<PeerStatus>,
+    /// Messages received, since it started.
+    pub messages_in: u64,
+    /// Messages sent, since it started.
+    pub messages_out: u64,
+    /// Messages received a second of cluster time.
+    pub in_per_second: f32,
+    /// Messages sent a second of cluster time.
+    pub out_per_second: f32,
+    /// How long its disk takes for a group of writes, in real time.
+    pub sync: Latency,
+    /// Leader: from proposal to commit, in cluster time.
+    pub commit_latency: Latency,
+    /// Sentences about what its store repaired when it was opened.
+    pub notes: Vec<String>,
+}
+
+impl NodeView {
+    /// Whether it runs and takes part.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.life == Life::Running
+    }
+
+    /// Term of its entry at `index`, if it has one in memory.
+    #[must_use]
+    pub fn term_at(&self, index: Index) -> Option<Term> {
+        if index < self.first_index || index > self.last.index {
+            return None;
+        }
+        let run = self.terms.partition_point(|run| run.first <= index);
+        run.checked_sub(1).map(|run| self.terms[run].term)
+    }
+}
+
+/// A fault that is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActiveFault {
+    /// Counts faults of this run.
+    pub number: u64,
+    /// What was asked for, in the grammar's words.
+    pub text: String,
+    /// Since when, microseconds of cluster time.
+    pub since_us: u64,
+}
+
+/// One directed link with what is done to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkState {
+    /// Which.
+    pub links: Links,
+    /// What.
+    pub rule: LinkRule,
+}
+
+/// The load that the cluster puts on itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadView {
+    /// Wanted, a second of cluster time.
+    pub per_second: u32,
+    /// Microseconds of cluster time that are left.
+    pub left_us: Option<u64>,
+}
+
+/// What clients saw, over all of this run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ClientsView {
+    /// Applied.
+    pub applied: u64,
+    /// Certainly not applied.
+    pub not_applied: u64,
+    /// Unknown.
+    pub unknown: u64,
+    /// Reads answered.
+    pub reads: u64,
+    /// Waiting for their outcome.
+    pub waiting: u64,
+    /// Writes applied a second of cluster time, lately.
+    pub applied_per_second: f32,
+    /// From submit to answer, in cluster time.
+    pub latency: Latency,
+}
+
+/// Whether a write submitted now can be expected to be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WritesStand {
+    /// A leader reaches a majority.
+    Available,
+    /// They would wait; a sentence says for what.
+    Stalled {
+        /// Why, and what would help.
+        why: String,
+    },
+}
+
+/// The whole cluster at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterView {
+    /// Rises with each view.
+    pub version: u64,
+    /// Name shown in the header.
+    pub name: String,
+    /// Cluster time in microseconds.
+    pub now_us: u64,
+    /// Real time since the start in microseconds.
+    pub real_us: u64,
+    /// How fast cluster time runs.
+    pub pace: Pace,
+    /// The clock stands still.
+    pub stopped: bool,
+    /// The seed of this run.
+    pub seed: u64,
+    /// All members, by id.
+    pub nodes: Vec<NodeView>,
+    /// Faults in force.
+    pub faults: Vec<ActiveFault>,
+    /// Directed links on which something is done to messages.
+    pub links: Vec<LinkState>,
+    /// The load, if any.
+    pub load: Option<LoadView>,
+    /// What clients saw.
+    pub clients: ClientsView,
+    /// Whether writes go through.
+    pub writes: WritesStand,
+    /// Where the data is, and whether it stays.
+    pub data_dir: String,
+    /// Events and other details that this session was too slow for.
+    pub dropped_details: u64,
+}
+
+impl ClusterView {
+    /// The node with this id.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&NodeView> {
+        self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// Running nodes that call themselves leader, newest term first. More than one is possible for a while: the older
+    /// ones are stale and cannot commit.
+    #[must_use]
+    pub fn self_declared_leaders(&self) -> Vec<&NodeView> {
+        let mut leaders: Vec<_> =
+            self.nodes.iter().filter(|node| node.is_running() && node.role == Role::Leader).collect();
+        leaders.sort_by_key(|node| std::cmp::Reverse(node.term));
+        leaders
+    }
+
+    /// The leader of the newest term, if it runs.
+    #[must_use]
+    pub fn leader(&self) -> Option<&NodeView> {
+        self.self_declared_leaders().first().copied()
+    }
+
+    /// How many running nodes believe in `leader` in its term, itself included.
+    #[must_use]
+    pub fn believers(&self, leader: &NodeView) -> usize {
+        let believes =
+            |node: &&NodeView| node.is_running() && node.leader == Some(leader.id) && node.term == leader.term;
+        self.nodes.iter().filter(believes).count()
+    }
+
+    /// How many nodes run.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.nodes.iter().filter(|node| node.is_running()).count()
+    }
+
+    /// How many voters make a majority.
+    #[must_use]
+    pub fn quorum(&self) -> usize {
+        self.nodes.len() / 2 + 1
+    }
+
+    /// What is done to messages from `from` to `to`.
+    pub fn rules_on(&self, from: NodeId, to: NodeId) -> impl Iterator<Item = LinkRule> + '_ {
+        self.links
+            .iter()
+            .filter(move |link| match link.links {
+                Links::One { from: one, to: other } => (one, other) == (from, to),
+                Links::Between(one, other) => (one, other) == (from, to) || (other, one) == (from, to),
+                Links::Of(node) => node == from || node == to,
+                Links::All => true,
+            })
+            .map(|link| link.rule)
+    }
+}
+
+/// Something that happened, when and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Happened {
+    /// Counts what happened in this run; a gap means that details were dropped.
+    pub number: u64,
+    /// Cluster time in microseconds.
+    pub at_us: u64,
+    /// What.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// In a node's protocol.
+    Node {
+        /// Whose.
+        node: NodeId,
+        /// What.
+        event: Event,
+    },
+    /// A node's life changed.
+    Life {
+        /// Whose.
+        node: NodeId,
+        /// To what.
+        life: Life,
+    },
+    /// A node's store says what it repaired.
+    Note {
+        /// Whose.
+        node: NodeId,
+        /// A sentence.
+        note: String,
+    },
+    /// A client's command was applied.
+    Applied {
+        /// The first node that applied it.
+        node: NodeId,
+        /// Where in the log.
+        index: Index,
+        /// The command in words.
+        command: String,
+    },
+    /// The operator changed the faults; all that is in force now is in the view.
+    Faults {
+        /// A sentence.
+        what: String,
+    },
+    /// Messages did not arrive because of a fault; counted over a while, not one by one.
+    Dropped {
+        /// Sender.
+        from: NodeId,
+        /// Receiver.
+        to: NodeId,
+        /// Kind.
+        kind: MessageKind,
+        /// How many.
+        count: u64,
+    },
+    /// The clock was stopped, resumed or paced.
+    Clock {
+        /// A sentence.
+        what: String,
+    },
+}
+
+/// What a session hears besides the views.
+#[derive(Clone, Debug)]
+pub enum Observation {
+    /// Something happened.
+    Happened(Arc<Happened>),
+    /// An operation got its answer.
+    Answered {
+        /// Which.
+        id: OperationId,
+        /// What it came to.
+        answer: Answer,
+    },
+}
