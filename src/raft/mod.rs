@@ -25,6 +25,7 @@ pub mod configuration;
 pub mod entry;
 pub mod event;
 pub mod message;
+pub mod rng;
 pub mod status;
 pub mod types;
 
