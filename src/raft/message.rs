@@ -42,6 +42,8 @@ pub enum Message {
     },
     /// Answer to [`Message::PreVote`]: a grant speaks for the requested term, a refusal for the voter's own.
     PreVoteReply {
+        /// The term that was asked for.
+        campaign_term: Term,
         /// Whether the voter would.
         granted: bool,
     },
@@ -90,7 +92,8 @@ pub struct AppendEntries {
     pub entries: Vec<Entry>,
     /// The leader's commit index.
     pub commit: Index,
-    /// Which stream to this follower it belongs to; a new one starts with each change of mode.
+    /// Which stream to this follower it belongs to; a new one starts with each change of mode. Zero: only a sign of
+    /// life, its answer says nothing about where the logs agree.
     pub stream: u64,
     /// The newest round of the leader when it was sent; the answer confirms leadership up to it.
     pub round: u64,
@@ -299,7 +302,9 @@ impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PreVote { last } => write!(f, "PreVote last={last}"),
-            Self::PreVoteReply { granted } => write!(f, "PreVoteReply {}", grant(*granted)),
+            Self::PreVoteReply { campaign_term, granted } => {
+                write!(f, "PreVoteReply {} for {campaign_term}", grant(*granted))
+            }
             Self::RequestVote { last } => write!(f, "RequestVote last={last}"),
             Self::RequestVoteReply { granted } => write!(f, "RequestVoteReply {}", grant(*granted)),
             Self::AppendEntries(append) => {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Mode;
 use super::types::{Digest, Epoch, HardState, Index, LogPosition, NodeId, Term, Ticks};
+use super::{Progress, Raft, RoleState};
 
 /// The roles of the paper (§5.1), with the pre-candidate of thesis 9.6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,4 +119,65 @@ pub struct Status {
     pub peers: Vec<PeerStatus>,
     /// Reads that wait.
     pub pending_reads: usize,
+}
+
+impl Raft {
+    /// A picture of this moment.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let (role, campaign, leader) = match &self.role {
+            RoleState::Follower => (Role::Follower, None, None),
+            RoleState::PreCandidate(campaign) => (Role::PreCandidate, Some(campaign), None),
+            RoleState::Candidate(campaign) => (Role::Candidate, Some(campaign), None),
+            RoleState::Leader(leader) => (Role::Leader, None, Some(leader)),
+        };
+        let answered = |wanted: bool| -> Vec<NodeId> {
+            let votes = campaign.into_iter().flat_map(|campaign| &campaign.votes);
+            votes.filter(|(_, answer)| **answer == wanted).map(|(voter, _)| *voter).collect()
+        };
+        Status {
+            id: self.options.id,
+            epoch: self.epoch,
+            role,
+            hard_state: self.hard_state,
+            leader: self.leader,
+            votes: answered(true),
+            refusals: answered(false),
+            first_index: self.log.first_index(),
+            last: self.log.last(),
+            durable: self.log.durable(),
+            commit: self.commit,
+            applied: self.applied,
+            snapshot: self.snapshot.as_ref().map_or(Index::ZERO, |meta| meta.last.index),
+            log_bytes: self.log.bytes(),
+            uncommitted_bytes: leader.map_or(0, |leader| leader.uncommitted_bytes),
+            election_elapsed: self.election_elapsed(),
+            election_timeout: self.election_timeout,
+            heartbeat_in: leader.map_or(0, |leader| leader.heartbeat_at.saturating_sub(self.now)),
+            digest: self.machine.latest_digest().map_or_else(Digest::default, |(_, digest)| digest),
+            terms: self.log.terms().to_vec(),
+            quarantined: self.quarantined,
+            receiving: self.receiving.as_ref().map(|part| (part.body.len() as u64, part.meta.size_bytes)),
+            halted: self.halted.clone(),
+            peers: leader.map_or_else(Vec::new, |leader| {
+                leader.progress.iter().map(|(id, progress)| self.peer_status(*id, progress)).collect()
+            }),
+            pending_reads: self.pending_reads(),
+        }
+    }
+
+    fn peer_status(&self, id: NodeId, progress: &Progress) -> PeerStatus {
+        let (in_flight_messages, in_flight_bytes) = progress.in_flight();
+        PeerStatus {
+            id,
+            match_index: progress.match_index,
+            next_index: progress.next_index,
+            mode: progress.mode,
+            in_flight_messages,
+            in_flight_bytes,
+            silent_ticks: progress.silent_ticks(self.now),
+            snapshot: progress.sending.as_ref().map(|sending| (sending.next_offset, sending.meta.size_bytes)),
+            counted: progress.counted,
+        }
+    }
 }
