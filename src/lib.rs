@@ -6,6 +6,7 @@ pub mod machine;
 pub mod raft;
 
 pub mod storage;
+pub mod transport;
 
 pub mod control;
 

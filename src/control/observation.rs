@@ -261,15 +261,7 @@ impl ClusterView {
 
     /// What is done to messages from `from` to `to`.
     pub fn rules_on(&self, from: NodeId, to: NodeId) -> impl Iterator<Item = LinkRule> + '_ {
-        self.links
-            .iter()
-            .filter(move |link| match link.links {
-                Links::One { from: one, to: other } => (one, other) == (from, to),
-                Links::Between(one, other) => (one, other) == (from, to) || (other, one) == (from, to),
-                Links::Of(node) => node == from || node == to,
-                Links::All => true,
-            })
-            .map(|link| link.rule)
+        self.links.iter().filter(move |link| link.links.covers(from, to)).map(|link| link.rule)
     }
 }
 

@@ -1,1 +1,4 @@
 //! Threads, temporary folders, tokio.
+
+mod clock;
+mod mesh;
