@@ -8,6 +8,8 @@ pub mod raft;
 pub mod storage;
 pub mod transport;
 
+pub mod node;
+
 pub mod control;
 
 pub mod cluster;

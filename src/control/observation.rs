@@ -97,8 +97,12 @@ pub struct NodeView {
     pub out_per_second: f32,
     /// How long its disk takes for a group of writes, in real time.
     pub sync: Latency,
+    /// Leader: from proposal to durable in its own log, in cluster time.
+    pub durable_latency: Latency,
     /// Leader: from proposal to commit, in cluster time.
     pub commit_latency: Latency,
+    /// Leader: from proposal to applied, in cluster time.
+    pub apply_latency: Latency,
     /// Sentences about what its store repaired when it was opened.
     pub notes: Vec<String>,
 }

@@ -204,12 +204,7 @@ impl Node {
     }
 
     /// Takes in what happened by `now_us` (cluster time) and emits all that follows from it.
-    pub fn turn(
-        &mut self,
-        now_us: u64,
-        inputs: impl IntoIterator<Item = NodeInput>,
-        emit: &mut impl FnMut(Output),
-    ) {
+    pub fn turn(&mut self, now_us: u64, inputs: impl IntoIterator<Item = NodeInput>, emit: &mut impl FnMut(Output)) {
         for input in inputs {
             self.take(now_us, input, emit);
         }

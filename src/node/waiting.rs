@@ -121,7 +121,10 @@ impl Waiting {
             }
             self.commands.pop_first();
             if self.tickets.remove(&ticket).is_some() {
-                answer(ticket, ClientOutcome::Unknown { why: "a snapshot of the new leader replaced the log meanwhile" });
+                answer(
+                    ticket,
+                    ClientOutcome::Unknown { why: "a snapshot of the new leader replaced the log meanwhile" },
+                );
             }
         }
     }
@@ -137,7 +140,9 @@ impl Waiting {
             let outcome = match wait {
                 Wait::Command(Some(position)) => {
                     self.commands.remove(&(position.index, position.term));
-                    ClientOutcome::Unknown { why: "it is in the leader's log, but no majority has confirmed it in time" }
+                    ClientOutcome::Unknown {
+                        why: "it is in the leader's log, but no majority has confirmed it in time",
+                    }
                 }
                 Wait::Command(None) => ClientOutcome::Unknown { why: "no answer in time" },
                 Wait::Query(_) => ClientOutcome::ReadFailed { why: "no majority confirmed the leader in time" },

@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::raft::{Persist, SyncPoint};
+use crate::storage::faulty::{FaultHandle, Sleep};
 use crate::storage::{Loaded, Snapshots, Storage, StorageError};
 
-/// Opens a store; runs on the writer thread.
-pub type OpenStore = Box<dyn FnOnce() -> Result<Box<dyn Storage>, StorageError> + Send>;
+/// Opens a store; runs on the writer thread, which hands in how to wait (for faults in front of the disk).
+pub type OpenStore = Box<dyn FnOnce(Sleep) -> Result<Box<dyn Storage>, StorageError> + Send>;
 
 /// What the writer thread says.
 pub enum DiskAnswer {
@@ -35,35 +36,11 @@ pub enum DiskAnswer {
     Failed(StorageError),
 }
 
-/// Faults that an operator has put in front of a disk.
-#[derive(Debug, Default)]
-pub struct DiskFaults {
-    delay_us: std::sync::atomic::AtomicU64,
-    fail_next: AtomicBool,
-}
-
-impl DiskFaults {
-    /// Each group takes longer by so much real time; zero ends it.
-    pub fn set_delay_us(&self, delay_us: u64) {
-        self.delay_us.store(delay_us, Ordering::Relaxed);
-    }
-
-    /// Real time that each group takes longer, in microseconds.
-    #[must_use]
-    pub fn delay_us(&self) -> u64 {
-        self.delay_us.load(Ordering::Relaxed)
-    }
-
-    /// The next group fails.
-    pub fn fail_next(&self) {
-        self.fail_next.store(true, Ordering::Relaxed);
-    }
-}
-
 /// A writer thread in one life of its node. Dropping it is a crash: what is queued is discarded.
 pub struct Writer {
     queue: Option<mpsc::Sender<Persist>>,
     dead: Arc<AtomicBool>,
+    faults: FaultHandle,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -72,16 +49,17 @@ impl Writer {
     pub fn start(
         name: String,
         open: OpenStore,
-        faults: Arc<DiskFaults>,
+        faults: FaultHandle,
         answers: UnboundedSender<DiskAnswer>,
     ) -> std::io::Result<Self> {
+        faults.revive();
         let (queue, writes) = mpsc::channel();
         let dead = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name(name).spawn({
             let dead = Arc::clone(&dead);
-            move || run(open, &writes, &faults, &dead, &answers)
+            move || run(open, &writes, &dead, &answers)
         })?;
-        Ok(Self { queue: Some(queue), dead, thread: Some(thread) })
+        Ok(Self { queue: Some(queue), dead, faults, thread: Some(thread) })
     }
 
     /// Queues a write.
@@ -95,7 +73,7 @@ impl Writer {
     /// Discards what is queued and gives the thread to be waited for.
     #[must_use]
     pub fn crash(mut self) -> Option<JoinHandle<()>> {
-        self.dead.store(true, Ordering::Relaxed);
+        self.die();
         self.queue = None;
         self.thread.take()
     }
@@ -108,10 +86,17 @@ impl Writer {
     }
 }
 
+impl Writer {
+    fn die(&self) {
+        self.dead.store(true, Ordering::Relaxed);
+        self.faults.abandon();
+    }
+}
+
 impl Drop for Writer {
     fn drop(&mut self) {
         if self.queue.is_some() {
-            self.dead.store(true, Ordering::Relaxed);
+            self.die();
         }
     }
 }
@@ -119,11 +104,10 @@ impl Drop for Writer {
 fn run(
     open: OpenStore,
     writes: &mpsc::Receiver<Persist>,
-    faults: &DiskFaults,
-    dead: &AtomicBool,
+    dead: &Arc<AtomicBool>,
     answers: &UnboundedSender<DiskAnswer>,
 ) {
-    let opened = open().and_then(|mut storage| {
+    let opened = open(sleep_while_alive(Arc::clone(dead))).and_then(|mut storage| {
         let loaded = storage.load()?;
         Ok((storage, loaded))
     });
@@ -142,14 +126,7 @@ fn run(
         let mut group = vec![first];
         group.extend(writes.try_iter());
         let started = Instant::now();
-        if !wait(faults, dead) {
-            return;
-        }
-        let result = if faults.fail_next.swap(false, Ordering::Relaxed) {
-            Err(StorageError::Injected("the operator made this write fail".into()))
-        } else {
-            storage.persist(&group)
-        };
+        let result = storage.persist(&group);
         if dead.load(Ordering::Relaxed) {
             return;
         }
@@ -167,16 +144,13 @@ fn run(
     }
 }
 
-/// Waits as long as the slow disk asks for, in small steps, so that taking the fault away or a crash ends it. False:
-/// the node has died meanwhile.
-fn wait(faults: &DiskFaults, dead: &AtomicBool) -> bool {
-    let started = Instant::now();
-    loop {
-        if dead.load(Ordering::Relaxed) {
-            return false;
+/// Sleeps in small steps, so that the end of the node's life ends the waiting too.
+fn sleep_while_alive(dead: Arc<AtomicBool>) -> Sleep {
+    Arc::new(move |wanted: Duration| {
+        let started = Instant::now();
+        while !dead.load(Ordering::Relaxed) {
+            let Some(left) = wanted.checked_sub(started.elapsed()).filter(|left| !left.is_zero()) else { return };
+            std::thread::sleep(left.min(Duration::from_millis(5)));
         }
-        let wanted = Duration::from_micros(faults.delay_us());
-        let Some(left) = wanted.checked_sub(started.elapsed()).filter(|left| !left.is_zero()) else { return true };
-        std::thread::sleep(left.min(Duration::from_millis(5)));
-    }
+    })
 }
