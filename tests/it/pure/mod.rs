@@ -1,3 +1,4 @@
 //! No threads, no disk, no clock.
 
+mod control_words;
 mod text_sanitizer;
