@@ -1,4 +1,4 @@
-//! Text that came from elsewhere, made safe to show (`docs`: security, Terminal).
+//! Text that came from elsewhere, made safe to show on a terminal.
 //!
 //! Every string off the wire, the disk, a key or a value is [`Untrusted`]; what comes out of [`Untrusted::display`] holds
 //! only characters that take a visible place on a terminal. The rest is written out: a control character, a broken byte
@@ -127,7 +127,8 @@ pub fn sanitize_str(text: &str) -> String {
     sanitize(text.as_bytes())
 }
 
-/// Whether `text` holds nothing that could move a cursor, hide, or reorder what is around it.
+/// Whether every character of `text` is one that [`sanitize`] may leave as it is: nothing that could move a cursor, hide,
+/// or reorder what is around it.
 #[must_use]
 pub fn is_safe(text: &str) -> bool {
     text.chars().all(is_visible)
