@@ -1,4 +1,9 @@
 //! No threads, no disk, no clock.
 
+mod control_words;
 mod faults_rules;
+mod kv_commands;
+mod kv_store;
 mod raft_rng;
+mod second_machine;
+mod text_sanitizer;
