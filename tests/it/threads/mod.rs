@@ -2,3 +2,4 @@
 
 mod clock;
 mod mesh;
+mod storage_contract;
