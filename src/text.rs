@@ -247,24 +247,15 @@ pub fn escape_prefix(bytes: &[u8], escapes: Escapes, cells: usize) -> (String, u
     if !bounded {
         return (out, used);
     }
-    let mut boundary = graphemes_within(&out, cells);
+    let boundary = graphemes_within(&out, cells);
     if boundary == out.len() {
         return (out, used);
     }
-    // The last place that is both between two graphemes and between two pieces of input.
-    loop {
-        match cuts.partition_point(|(end, _)| *end <= boundary).checked_sub(1).map(|last| cuts[last]) {
-            None => return (String::new(), 0),
-            Some((end, input)) if end == boundary => {
-                out.truncate(end);
-                return (out, input);
-            }
-            Some((end, _)) => {
-                let before = out.grapheme_indices(true).map(|(at, _)| at).take_while(|at| *at <= end).last();
-                boundary = before.unwrap_or(0);
-            }
-        }
-    }
+    // A boundary of graphemes may still lie inside an escape: go back to where that began.
+    let last = cuts.partition_point(|(end, _)| *end <= boundary).checked_sub(1);
+    let (end, input) = last.and_then(|last| cuts.get(last)).copied().unwrap_or((0, 0));
+    out.truncate(end);
+    (out, input)
 }
 
 /// The mark for `bytes` bytes that are not shown; no output of this module contains it unless something was cut.

@@ -86,6 +86,8 @@ fn equal_state_has_an_equal_digest_whatever_its_history() {
     assert_eq!(body_of(&straight), body_of(&winding));
     assert_ne!(straight.digest(), filled(&["SET a 2", "SET b 1"]).digest());
     assert_ne!(filled(&["SET ab c"]).digest(), filled(&["SET a bc"]).digest());
+    let long = [format!("SET a {}", "b".repeat(300)), format!("SET ab {}", "b".repeat(299))];
+    assert_ne!(filled(&[&long[0]]).digest(), filled(&[&long[1]]).digest());
     assert_eq!(filled(&["SET a 1", "DELETE a"]).digest(), 0);
 }
 
