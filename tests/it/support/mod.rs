@@ -1,4 +1,4 @@
 //! What tests share.
 
-pub mod second_machine;
 pub mod logs;
+pub mod second_machine;
