@@ -1,5 +1,7 @@
 //! No threads, no disk, no clock.
 
+mod control_grammar;
+mod control_narrate;
 mod control_words;
 mod faults_rules;
 mod kv_commands;
