@@ -79,7 +79,7 @@ pub fn start(spec: Spec) -> Result<(Session, Guard), ClusterError> {
     let rules = Rules::new(members.iter().copied(), spec.link_delay_us);
     let mesh = Mesh::new(clock.clone(), spec.seed, rules, QUEUE_CAPACITY);
     let common = Common {
-        cluster_id: folder.as_ref().map_or(u128::from(spec.seed), |folder| folder.cluster_id),
+        cluster_id: folder.as_ref().map_or_else(|| u128::from(spec.seed), |folder| folder.cluster_id),
         folder: folder.as_ref().map(|folder| folder.path.clone()),
         clock: clock.clone(),
         mesh,

@@ -2,3 +2,4 @@
 
 pub mod logs;
 pub mod second_machine;
+pub mod session;
