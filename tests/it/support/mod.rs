@@ -1,4 +1,5 @@
 //! What tests share.
 
 pub mod logs;
+pub mod recorded_files;
 pub mod second_machine;

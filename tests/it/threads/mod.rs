@@ -3,3 +3,4 @@
 mod clock;
 mod mesh;
 mod storage_contract;
+mod storage_fjall;
