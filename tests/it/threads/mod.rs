@@ -4,3 +4,5 @@ mod clock;
 mod mesh;
 mod storage_contract;
 mod storage_fjall;
+mod storage_folder;
+mod storage_interrupted;
