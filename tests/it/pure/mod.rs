@@ -8,4 +8,5 @@ mod kv_commands;
 mod kv_store;
 mod raft_rng;
 mod second_machine;
+mod storage_crash_points;
 mod text_sanitizer;

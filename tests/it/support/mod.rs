@@ -1,5 +1,7 @@
 //! What tests share.
 
+pub mod folders;
 pub mod logs;
+pub mod recorded_files;
 pub mod second_machine;
 pub mod session;

@@ -8,7 +8,7 @@ use raft_tui::cluster::{Session, Spec};
 use raft_tui::control::{Answer, ClusterView, Observation, Request, grammar};
 
 /// How long any answer may take before a test gives up; answers come as soon as they are known.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct Driven {
     pub session: Session,
@@ -40,7 +40,7 @@ impl Driven {
         };
         match tokio::time::timeout(PATIENCE, answered).await {
             Ok(answer) => answer,
-            Err(_) => panic!("`{line}` was not answered; heard last: {:#?}", &self.heard[self.heard.len().saturating_sub(20)..]),
+            Err(tokio::time::error::Elapsed { .. }) => panic!("`{line}` was not answered; heard last: {:#?}", &self.heard[self.heard.len().saturating_sub(20)..]),
         }
     }
 
