@@ -40,7 +40,10 @@ impl Driven {
         };
         match tokio::time::timeout(PATIENCE, answered).await {
             Ok(answer) => answer,
-            Err(tokio::time::error::Elapsed { .. }) => panic!("`{line}` was not answered; heard last: {:#?}", &self.heard[self.heard.len().saturating_sub(20)..]),
+            Err(tokio::time::error::Elapsed { .. }) => panic!(
+                "`{line}` was not answered; heard last: {:#?}",
+                &self.heard[self.heard.len().saturating_sub(20)..]
+            ),
         }
     }
 
