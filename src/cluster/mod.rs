@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::control::{Capabilities, ClusterView, Observation, Pace, Request};
+use crate::control::{Answer, Capabilities, ClusterView, Observation, Operation, OperationId, Pace, Request};
 use crate::machine::StateMachine;
 use crate::machine::kv::KvStore;
 use crate::node::driver::MachineFactory;
@@ -26,6 +26,23 @@ pub struct Session {
     pub view: watch::Receiver<Arc<ClusterView>>,
     /// What can be done with it.
     pub capabilities: Capabilities,
+}
+
+impl Session {
+    /// Asks and waits for the answer; what happens meanwhile is passed over. `None`: the cluster has ended.
+    ///
+    /// For programs that do one thing at a time; a console reads `observations` itself.
+    pub async fn ask(&mut self, operation: Operation) -> Option<Answer> {
+        // Consoles count up from one.
+        let id = OperationId::MAX;
+        self.operations.send(Request { id, operation }).await.ok()?;
+        loop {
+            match self.observations.recv().await? {
+                Observation::Answered { id: answered, answer } if answered == id => return Some(answer),
+                Observation::Answered { .. } | Observation::Happened(_) => {}
+            }
+        }
+    }
 }
 
 /// Where nodes keep their logs.
