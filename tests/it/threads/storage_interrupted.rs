@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use raft_tui::raft::{Persist, Recovered};
 use raft_tui::storage::files::{Files, Handle, OsFiles};
 use raft_tui::storage::fjall::{FjallOptions, FjallStorage};
-use raft_tui::storage::{Snapshots, Storage, StorageError};
+use raft_tui::storage::{Storage, StorageError};
 
 use crate::support::folders::{options, recover};
 use crate::support::logs::{Log, identity};
