@@ -109,8 +109,12 @@ pub fn journal_bytes(dir: &Path) -> Vec<u8> {
     bytes
 }
 
+pub fn find_in(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
 pub fn find(haystack: &[u8], needle: &[u8]) -> usize {
-    haystack.windows(needle.len()).position(|window| window == needle).expect("found")
+    find_in(haystack, needle).expect("found")
 }
 
 /// The damaged store is in quarantine with `kept` entries of `log`, knows the vote, takes writes, stays in quarantine

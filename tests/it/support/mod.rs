@@ -1,6 +1,7 @@
 //! What tests share.
 
 pub mod folders;
+pub mod gated_files;
 pub mod logs;
 pub mod recorded_files;
 pub mod second_machine;

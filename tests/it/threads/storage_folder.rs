@@ -1,13 +1,14 @@
 //! A node's folder: whose it is, who may open it, and what becomes of a damaged fence.
 
 use std::fs;
+use std::path::PathBuf;
 
 use raft_tui::raft::{Epoch, NodeId};
-use raft_tui::storage::fjall::FjallStorage;
-use raft_tui::storage::{Identity, Storage, StorageError, fence, mark, slots};
+use raft_tui::storage::fjall::{FjallOptions, FjallStorage};
+use raft_tui::storage::{Identity, StorageError, fence, mark, slots};
 
 use crate::support::folders::{copy, lived, load_all, made, open, options, overwrite, recover, tree, try_open};
-use crate::support::logs::{Log, identity, load, put};
+use crate::support::logs::{Log, identity, put};
 
 // Whose it is.
 

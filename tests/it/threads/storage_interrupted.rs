@@ -4,18 +4,18 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use raft_tui::raft::{Persist, Recovered};
-use raft_tui::storage::files::{Files, Handle, OsFiles};
 use raft_tui::storage::fjall::{FjallOptions, FjallStorage};
-use raft_tui::storage::{Snapshots, Storage, StorageError};
+use raft_tui::storage::{Storage, StorageError};
 
-use crate::support::folders::{options, recover};
+use crate::support::folders::{find_in, journal_bytes, options, recover};
+use crate::support::gated_files::GatedFiles;
 use crate::support::logs::{Log, identity};
 
-/// Files that change nothing any more once their budget of changes is spent.
+/// How many changes are allowed; then the power is gone.
 #[derive(Clone, Debug)]
 struct Budget {
     left: Arc<AtomicI64>,
@@ -26,74 +26,20 @@ impl Budget {
         Self { left: Arc::new(AtomicI64::new(changes)) }
     }
 
-    fn spend(&self) -> io::Result<()> {
-        if self.left.fetch_sub(1, Ordering::Relaxed) > 0 { Ok(()) } else { Err(io::Error::other("the power is gone")) }
-    }
-
     fn is_spent(&self) -> bool {
         self.left.load(Ordering::Relaxed) < 0
     }
 
-    fn wrap(&self, handle: Box<dyn Handle>) -> Box<dyn Handle> {
-        Box::new(BudgetHandle { handle, budget: self.clone() })
-    }
-}
-
-impl Files for Budget {
-    fn open(&self, path: &Path) -> io::Result<Box<dyn Handle>> {
-        Ok(self.wrap(OsFiles.open(path)?))
-    }
-    fn create(&self, path: &Path) -> io::Result<Box<dyn Handle>> {
-        self.spend()?;
-        Ok(self.wrap(OsFiles.create(path)?))
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.spend()?;
-        OsFiles.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.spend()?;
-        OsFiles.remove(path)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.spend()?;
-        OsFiles.sync_dir(path)
-    }
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.spend()?;
-        OsFiles.create_dir(path)
-    }
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        OsFiles.list(path)
-    }
-}
-
-#[derive(Debug)]
-struct BudgetHandle {
-    handle: Box<dyn Handle>,
-    budget: Budget,
-}
-
-impl Handle for BudgetHandle {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.handle.read_at(offset, buffer)
-    }
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        if let Err(error) = self.budget.spend() {
-            // The last one is torn.
-            self.handle.write_at(offset, &bytes[..bytes.len() / 3])?;
-            return Err(error);
-        }
-        self.handle.write_at(offset, bytes)
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.budget.spend()?;
-        self.handle.sync()
+    fn files(&self) -> GatedFiles {
+        let left = Arc::clone(&self.left);
+        GatedFiles::new(move |_| {
+            if left.fetch_sub(1, Ordering::Relaxed) > 0 { Ok(()) } else { Err(io::Error::other("the power is gone")) }
+        })
     }
 }
 
 fn open_with(dir: &Path, budget: &Budget) -> Result<FjallStorage, StorageError> {
-    FjallStorage::open(dir, &identity(), FjallOptions { files: Arc::new(budget.clone()), ..options() })
+    FjallStorage::open(dir, &identity(), FjallOptions { files: Arc::new(budget.files()), ..options() })
 }
 
 /// All kinds of writes; each with the log before and after it. Bodies that the node writes itself come with theirs.
@@ -225,4 +171,54 @@ fn a_quarantine_ends_whole_or_not_at_all() {
         }
         assert!(changes < 9);
     }
+}
+
+/// The order of a write, seen from the files beside the database: fence and body before the batch, the mark after it.
+#[test]
+fn the_fence_is_written_before_the_log_and_the_mark_after_it() {
+    let root = tempfile::tempdir().expect("a folder");
+    let dir = root.path().join("node-1");
+    let expected: Arc<Mutex<Option<Vec<u8>>>> = Arc::default();
+    let seen: Arc<Mutex<Vec<&str>>> = Arc::default();
+    let files = {
+        let (dir, expected, seen) = (dir.clone(), Arc::clone(&expected), Arc::clone(&seen));
+        GatedFiles::new(move |path| {
+            let Some(needle) = expected.lock().expect("not poisoned").clone() else { return Ok(()) };
+            let is_in_log = find_in(&journal_bytes(&dir), &needle).is_some();
+            let name = path.strip_prefix(&dir).expect("below").iter().next().and_then(|name| name.to_str());
+            let (name, after) = match name {
+                Some("fence") => ("fence", false),
+                Some("snap") => ("snap", false),
+                Some("mark") => ("mark", true),
+                other => panic!("{other:?} is written"),
+            };
+            // Old bodies are removed when all else is done.
+            assert!(is_in_log == after || (name == "snap" && seen.lock().expect("not poisoned").contains(&"mark")));
+            seen.lock().expect("not poisoned").push(name);
+            Ok(())
+        })
+    };
+    let options = FjallOptions { files: Arc::new(files), ..options() };
+    let mut store = FjallStorage::open(&dir, &identity(), options).expect("opened");
+    let mut log = Log::default();
+    let put = |store: &mut FjallStorage, needle: &[u8], write: Persist| {
+        seen.lock().expect("not poisoned").clear();
+        *expected.lock().expect("not poisoned") = Some(needle.to_vec());
+        store.persist(&[write]).expect("persisted");
+        *expected.lock().expect("not poisoned") = None;
+        let mut seen = seen.lock().expect("not poisoned").clone();
+        seen.dedup();
+        seen
+    };
+    let write = Persist { hard_state: log.vote(2, Some(1)).hard_state, ..log.append(2, 2, 64) };
+    assert_eq!(put(&mut store, &log.entry(2).command.clone(), write), ["fence", "mark"]);
+    let write = log.append(2, 1, 64);
+    assert_eq!(put(&mut store, &log.entry(3).command.clone(), write), ["mark"]);
+    let mut theirs = Log::default();
+    theirs.append(2, 9, 9);
+    let meta = theirs.meta(9, b"body");
+    let write = log.install(&meta, b"body");
+    let pointer = meta.checksum.0.to_le_bytes();
+    let order = put(&mut store, &pointer, write);
+    assert_eq!(order[..2], ["snap", "mark"]);
 }
