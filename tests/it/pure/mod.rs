@@ -10,3 +10,4 @@ mod raft_rng;
 mod second_machine;
 mod storage_crash_points;
 mod text_sanitizer;
+mod tidy;
