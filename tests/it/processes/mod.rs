@@ -1,1 +1,4 @@
 //! The real binary.
+
+mod kill;
+mod scripts;

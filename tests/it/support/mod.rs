@@ -6,3 +6,4 @@ pub mod logs;
 pub mod recorded_files;
 pub mod second_machine;
 pub mod session;
+pub mod program;
