@@ -1,1 +1,3 @@
 //! The real binary.
+
+mod doors;
