@@ -77,3 +77,6 @@ pub mod node;
 pub mod control;
 
 pub mod cluster;
+
+pub mod cli;
+pub mod telemetry;

@@ -91,7 +91,8 @@ pub fn sentence(happened: &Happened) -> Option<String> {
         What::Applied { node, index, command } => {
             Some(format!("entry {index} is applied, by {node} first: {}", quote(command)))
         }
-        What::Faults { what } | What::Clock { what } => Some(safe(what)),
+        What::Faults { what } => Some(format!("by the operator: {}", safe(what))),
+        What::Clock { what } => Some(safe(what)),
         What::Dropped { from, to, kind, count } => match kind {
             MessageKind::RequestVote
             | MessageKind::RequestVoteReply
@@ -149,7 +150,8 @@ fn took(us: u64) -> String {
 
 /// `text`, if it can be shown as it is: what the machine or a store described has been escaped already, and twice would
 /// not be what was written.
-fn safe(text: &str) -> String {
+#[must_use]
+pub fn safe(text: &str) -> String {
     if is_safe(text) { text.to_owned() } else { sanitize_str(text) }
 }
 
@@ -185,11 +187,15 @@ fn event_sentence(node: NodeId, event: &Event) -> Option<String> {
         }
         EventKind::BecameLeader => format!("{node} leads term {term}: a majority voted for it (§5.2)"),
         EventKind::BecameFollower { leader: Some(leader) } => format!("{node} follows {leader} in term {term}"),
+        // The vote, or its refusal, is told next.
+        EventKind::BecameFollower { leader: None } if asked_for_a_vote(event.cause) => return None,
         EventKind::BecameFollower { leader: None } => format!("{node} is in term {term} and waits for a leader (§5.1)"),
         EventKind::SteppedDown { why } => stepped_down(node, event, *why),
         EventKind::Voted { candidate } => {
             format!("{node} votes for {} in term {term} (§5.2)", self_or(node, *candidate))
         }
+        // Who asks too late learns the newer term; that it was elected without him is told anyway.
+        EventKind::VoteRefused { pre, why: Refusal::OldTerm, .. } if *pre => return None,
         EventKind::VoteRefused { candidate, pre, why } => refused(node, event, *candidate, *pre, *why),
         EventKind::Truncated { from, to } if from == to => {
             format!("{node} removes entry {from}, which conflicts with its leader's log (§5.3)")
@@ -272,6 +278,10 @@ const fn follows(cause: Cause) -> bool {
             | Cause::Boot
             | Cause::Machine
     )
+}
+
+const fn asked_for_a_vote(cause: Cause) -> bool {
+    matches!(cause, Cause::Message { kind: MessageKind::RequestVote, .. })
 }
 
 fn stepped_down(node: NodeId, event: &Event, why: StepDown) -> String {

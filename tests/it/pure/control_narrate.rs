@@ -120,6 +120,7 @@ fn why_somebody_steps_down_or_is_refused_in_words() {
             Info,
             "n1 refuses n2 its vote: it has voted for itself in term 8 (§5.2)",
         ),
+        (refused(true, Refusal::OldTerm), Info, ""),
         (refused(false, Refusal::LogBehind), Info, "n1 refuses n2 its vote: its own log is newer (§5.4.1)"),
         (
             refused(true, Refusal::HearsLeader(N3)),
@@ -129,6 +130,8 @@ fn why_somebody_steps_down_or_is_refused_in_words() {
         (refused(true, Refusal::HearsLeader(N1)), Info, "n1 refuses n2 its pre-vote: it leads itself (thesis 4.2.3)"),
         (refused(false, Refusal::Quarantined), Info, "n1 refuses n2 its vote: it may have lost part of its own log"),
     ]);
+    let asked = event(message(MessageKind::RequestVote), EventKind::BecameFollower { leader: None });
+    assert_eq!(sentence(&asked), None, "its vote is told");
     let spoke = event(message(MessageKind::Heartbeat), EventKind::SteppedDown { why: StepDown::LeaderSpoke });
     assert_eq!(sentence(&spoke).unwrap(), "n1 gives up its election: n3 leads term 8 (§5.2)");
 }
@@ -262,7 +265,7 @@ fn the_cluster_in_words() {
             Info,
             "entry 17 is applied, by n3 first: SET a 1",
         ),
-        (What::Faults { what: "n3 is isolated".into() }, Notice, "n3 is isolated"),
+        (What::Faults { what: "isolate n3".into() }, Notice, "by the operator: isolate n3"),
         (What::Clock { what: "the clock stands still".into() }, Notice, "the clock stands still"),
         (dropped(MessageKind::Heartbeat), Info, ""),
         (

@@ -3,6 +3,7 @@
 mod clock;
 mod cluster_local;
 mod mesh;
+mod plain;
 mod storage_contract;
 mod storage_fjall;
 mod storage_folder;
