@@ -77,3 +77,5 @@ pub mod node;
 pub mod control;
 
 pub mod cluster;
+
+pub mod tui;
