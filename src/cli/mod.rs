@@ -9,7 +9,7 @@ pub mod plain;
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,11 +18,14 @@ use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 use tracing_subscriber::filter::Targets;
 
-use crate::cluster::{Disks, Spec, local};
+use crate::cluster::local::{self, Guard};
+use crate::cluster::{Disks, Session, Spec};
 use crate::control::{Pace, words};
 use crate::node::driver::Trouble;
 use crate::telemetry::{self, Telemetry};
 use crate::text::{is_safe, sanitize_str};
+use crate::tui::theme::Depth;
+use crate::tui::{self, TuiOptions};
 
 pub use exit::Exit;
 
@@ -98,6 +101,10 @@ const LINK_DELAY_US: u64 = 15_000;
 const KEEP_ENTRIES_MAX: u64 = 5_000;
 /// How long what is left of the program may take when the session is over: a node that hangs, a read of standard input.
 const LEFTOVERS: Duration = Duration::from_millis(100);
+/// How long nodes get to close their stores when the console was closed.
+const CLOSING: Duration = Duration::from_secs(6);
+/// The same when a signal ended it or the terminal is gone.
+const CLOSING_IN_A_HURRY: Duration = Duration::from_millis(600);
 
 /// How many colours to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -200,7 +207,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         let end = end_signal().context("listening to signals")?;
         let (session, guard) = local::start(arguments.spec())?;
         telemetry.open(&log_file)?;
-        telemetry::install_panic_hook(log_file, || {});
+        telemetry::install_panic_hook(log_file, tui::restore);
+        if !arguments.is_plain(io::stdout().is_terminal()) {
+            return show(arguments, session, guard).await;
+        }
         let form = if arguments.json { lines::Form::Json } else { lines::Form::Sentences };
         let input = tokio::io::BufReader::new(tokio::io::stdin());
         let went = plain::run_plain(session, input, tokio::io::stdout(), form, end).await;
@@ -214,6 +224,23 @@ fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     });
     runtime.shutdown_timeout(LEFTOVERS);
     exit
+}
+
+/// Opens the console, and stops the cluster when it is closed.
+async fn show(arguments: &Arguments, session: Session, guard: Guard) -> anyhow::Result<Exit> {
+    let depth = match arguments.color {
+        Color::Auto => None,
+        Color::Truecolor => Some(Depth::True),
+        Color::Ansi256 => Some(Depth::Indexed),
+        Color::Ansi16 => Some(Depth::Sixteen),
+        Color::None => Some(Depth::Mono),
+    };
+    let options = TuiOptions { theme: arguments.theme.clone(), depth, ascii: arguments.ascii, ..TuiOptions::default() };
+    let ended = tui::run(session, options).await?;
+    // The session is gone with the console, so the cluster is stopping. A signal leaves it less time.
+    let patience = if ended == tui::Ended::Asked { CLOSING } else { CLOSING_IN_A_HURRY };
+    let trouble = tokio::time::timeout(patience, guard.ended()).await.ok().flatten();
+    Ok(trouble.map_or(Exit::Fine, Exit::of_trouble))
 }
 
 /// Ready when the system or the user asks the program to end.

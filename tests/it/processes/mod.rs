@@ -1,5 +1,5 @@
 //! The real binary.
 
+mod doors;
 mod kill;
 mod scripts;
-mod doors;

@@ -155,7 +155,7 @@ pub fn run_plain(arguments: &[&str], script: &str, folder: &Path) -> (String, Ex
         .expect("the binary starts");
     child.stdin.take().expect("stdin is piped").write_all(script.as_bytes()).expect("it reads");
     let output = child.wait_with_output().expect("it ends");
-    let text = String::from_utf8(output.stdout).expect("plain output is text")
-        + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8(output.stdout).expect("plain output is text") + &String::from_utf8_lossy(&output.stderr);
     (text, output.status)
 }
