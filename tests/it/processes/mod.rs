@@ -2,4 +2,5 @@
 
 mod doors;
 mod kill;
+mod power;
 mod scripts;

@@ -7,3 +7,4 @@ pub mod program;
 pub mod recorded_files;
 pub mod second_machine;
 pub mod session;
+pub mod syncs;
