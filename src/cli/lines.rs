@@ -157,8 +157,9 @@ impl Form {
     /// All commands.
     #[must_use]
     pub fn help(self, asked: &Asked) -> String {
-        let width = HELP.iter().map(|(usage, _)| usage.len()).max().unwrap_or_default();
-        let lines = HELP.iter().map(|(usage, meaning)| format!("{usage:width$}  {meaning}"));
+        let all = || HELP.iter().chain(&[("help", "show this list")]);
+        let width = all().map(|(usage, _)| usage.len()).max().unwrap_or_default();
+        let lines = all().map(|(usage, meaning)| format!("{usage:width$}  {meaning}"));
         match self {
             Self::Sentences => lines.map(|line| format!("= {line}")).collect::<Vec<_>>().join("\n"),
             Self::Json => json(&Answered::new(asked, true, "done", lines.collect::<Vec<_>>().join("\n"))),
