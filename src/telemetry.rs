@@ -164,7 +164,8 @@ impl Telemetry {
 pub fn parse_level(text: &str) -> Result<Targets, TelemetryError> {
     let wrong = || TelemetryError::Level { text: sanitize_str(text) };
     // A lone word that is no level would be taken for a target and let everything of it through.
-    let is_meant = |part: &str| part.contains('=') || part.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    let is_level = |part: &str| !part.is_empty() && part.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    let is_meant = |part: &str| part.contains('=') || is_level(part);
     if !text.split(',').all(is_meant) {
         return Err(wrong());
     }
