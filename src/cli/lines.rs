@@ -57,8 +57,9 @@ impl Form {
         let (name, data) = (safe(&view.name), safe(&view.data_dir));
         match self {
             Self::Sentences => format!(
-                "raft-tui {version}: cluster {name} of {} nodes, pace {}, seed {}, data in {data}",
+                "raft-tui {version}: cluster {name} of {} node{}, pace {}, seed {}, data in {data}",
                 view.nodes.len(),
+                if view.nodes.len() == 1 { "" } else { "s" },
                 view.pace,
                 view.seed,
             ),
