@@ -8,7 +8,6 @@ use std::process::ExitCode;
 
 use crate::cluster::ClusterError;
 use crate::node::driver::Trouble;
-use crate::storage::StorageError;
 
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +49,7 @@ impl Exit {
     pub fn of(error: &anyhow::Error) -> Self {
         let exit = |cause: &(dyn std::error::Error + 'static)| {
             let cluster = cause.downcast_ref::<ClusterError>().map(Self::of_cluster);
-            let storage = || cause.downcast_ref::<StorageError>().map(Self::of_storage);
-            cluster.or_else(storage).or_else(|| cause.downcast_ref::<io::Error>().map(Self::of_io))
+            cluster.or_else(|| cause.downcast_ref::<io::Error>().map(Self::of_io))
         };
         error.chain().find_map(exit).unwrap_or(Self::Failed)
     }
@@ -78,18 +76,6 @@ impl Exit {
             ClusterError::NotOurs { .. } => Self::WrongIdentity,
             ClusterError::Unreadable { .. } => Self::CorruptData,
             ClusterError::Io { source, .. } => Self::of_io(source),
-        }
-    }
-
-    fn of_storage(error: &StorageError) -> Self {
-        match error {
-            StorageError::Io { source, .. } => Self::of_io(source),
-            StorageError::Database { .. } | StorageError::Injected(_) | StorageError::Poisoned(_) => Self::Io,
-            StorageError::NoSpace { .. } => Self::NoSpace,
-            StorageError::Locked { .. } => Self::NoDataFolder,
-            StorageError::WrongIdentity { .. } | StorageError::Foreign { .. } => Self::WrongIdentity,
-            StorageError::NewerFormat { .. } => Self::Configuration,
-            StorageError::Amnesia { .. } | StorageError::Corrupt { .. } => Self::CorruptData,
         }
     }
 

@@ -100,7 +100,7 @@ const LINK_DELAY_US: u64 = 15_000;
 /// Most entries that stay in a log behind a snapshot.
 const KEEP_ENTRIES_MAX: u64 = 5_000;
 /// How long what is left of the program may take when the session is over: a node that hangs, a read of standard input.
-const LEFTOVERS: Duration = Duration::from_millis(100);
+const LEFTOVERS: Duration = Duration::from_millis(50);
 /// How long nodes get to close their stores when the console was closed.
 const CLOSING: Duration = Duration::from_secs(6);
 /// The same when a signal ended it or the terminal is gone.
@@ -206,7 +206,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let exit = runtime.block_on(async {
         let end = end_signal().context("listening to signals")?;
         let (session, guard) = local::start(arguments.spec())?;
-        telemetry.open(&log_file)?;
+        if let Err(error) = telemetry.open(&log_file) {
+            drop(session);
+            // A temporary data folder is removed at the end of the cluster.
+            let _ = tokio::time::timeout(CLOSING, guard.ended()).await;
+            return Err(error.into());
+        }
         telemetry::install_panic_hook(log_file, tui::restore);
         if !arguments.is_plain(io::stdout().is_terminal()) {
             return show(arguments, session, guard).await;
@@ -223,6 +228,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         })
     });
     runtime.shutdown_timeout(LEFTOVERS);
+    telemetry.close();
     exit
 }
 

@@ -30,8 +30,10 @@ const KEPT_FOR_ANSWERS: usize = 16;
 const LINE_MAX: u64 = 1 << 20;
 /// How long the cluster may take to stop, and then the writer to write, when the input has ended.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The same after a signal: all of it within a second.
-const HURRY: Duration = Duration::from_millis(400);
+/// The same after a signal, when all of it must be over within a second: the cluster first …
+const HURRY_STOP: Duration = Duration::from_millis(550);
+/// … then the writer.
+const HURRY_WRITE: Duration = Duration::from_millis(200);
 
 /// How the session is coming to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,7 @@ where
         lines,
         waiting: None,
         last_id: 0,
+        last_happened: 0,
         missed: 0,
         quitting: false,
         failed: false,
@@ -93,6 +96,7 @@ struct Plain {
     lines: mpsc::Sender<String>,
     waiting: Option<(OperationId, Asked, bool)>,
     last_id: OperationId,
+    last_happened: u64,
     missed: u64,
     quitting: bool,
     failed: bool,
@@ -163,6 +167,11 @@ impl Plain {
     fn observe(&mut self, observation: Observation) -> bool {
         match observation {
             Observation::Happened(happened) => {
+                // A gap in the numbers is what the cluster could not hand over.
+                if self.last_happened > 0 {
+                    self.missed += happened.number.saturating_sub(self.last_happened + 1);
+                }
+                self.last_happened = happened.number;
                 if let What::Node { event, .. } = &happened.what {
                     self.broken |= matches!(event.kind, EventKind::Violated { .. });
                 }
@@ -204,9 +213,9 @@ impl Plain {
     }
 
     async fn finish(mut self, ending: Ending, writer: JoinHandle<io::Result<()>>) -> Went {
-        let patience = match ending {
-            Ending::InputEnded | Ending::Quit | Ending::ClusterGone => PATIENCE,
-            Ending::Interrupted | Ending::OutputClosed => HURRY,
+        let (stop_within, write_within) = match ending {
+            Ending::InputEnded | Ending::Quit | Ending::ClusterGone => (PATIENCE, PATIENCE),
+            Ending::Interrupted | Ending::OutputClosed => (HURRY_STOP, HURRY_WRITE),
         };
         match ending {
             Ending::InputEnded | Ending::Interrupted | Ending::OutputClosed => {
@@ -214,7 +223,7 @@ impl Plain {
                     self.refuse(&asked, "it was not answered before the end");
                 }
                 // A cluster that does not stop in time is ended with the process.
-                let _ = timeout(patience, self.stop()).await;
+                let _ = timeout(stop_within, self.stop()).await;
             }
             Ending::ClusterGone => {
                 let asked = self.waiting.take().map(|(_, asked, _)| asked);
@@ -225,7 +234,7 @@ impl Plain {
         }
         let Self { lines, failed, failed_a_disk, broken, .. } = self;
         drop(lines);
-        let written = timeout(patience, writer).await;
+        let written = timeout(write_within, writer).await;
         let broken_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
         let exit = match written {
             _ if broken => Exit::Broken,
