@@ -49,7 +49,7 @@ macro_rules! for_every_store {
         mod fjall {
             $(#[test]
             fn $fact() {
-                super::$fact(&super::Folder(tempfile::tempdir().expect("a folder")));
+                super::$fact(&super::Folder(crate::support::folders::root_folder()));
             })*
         }
     };
