@@ -149,7 +149,7 @@ fn a_crash_leaves_no_mark_ahead_of_the_log_and_none_far_behind() {
         let done: Vec<_> = history.iter().filter(|(at, ..)| *at <= steps).collect();
         let running = history.iter().find(|(at, ..)| *at > steps);
         // The log was synced before its mark was written: it is as long as the running move found it.
-        let log_end = running.or(done.last().copied()).map_or(0, |(_, end, _)| *end);
+        let log_end = running.or_else(|| done.last().copied()).map_or(0, |(_, end, _)| *end);
         let least =
             done.last().map(|(_, _, certain)| *certain).min(running.map(|(_, _, certain)| *certain).or(Some(u64::MAX)));
         for crashed in files.crashes(steps) {

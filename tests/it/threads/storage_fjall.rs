@@ -156,6 +156,23 @@ fn any_missing_file_of_the_database_is_noticed() {
     }
 }
 
+/// Two lives of one folder that went apart, and the log of the one beside the mark of the other: every entry verifies,
+/// the log is long enough, and yet it is not what was promised.
+#[test]
+fn another_history_than_the_promised_is_quarantine() {
+    let root = root_folder();
+    let (dir, log) = lived(root.path());
+    let other = root.path().join("other");
+    copy(&dir, &other);
+    let (mut mine, mut theirs) = (log.clone(), log);
+    put(&mut open(&dir), &[mine.append(4, 2, 10)]);
+    put(&mut open(&other), &[theirs.append(5, 9, 10)]);
+    fs::remove_dir_all(dir.join("db")).expect("removed");
+    copy(&other.join("db"), &dir.join("db"));
+    let recovered = recover(&dir);
+    assert_eq!(recovered.quarantine.as_deref(), Some("the log differs from what was promised at 22@4"));
+}
+
 #[test]
 fn an_unreadable_mark_is_quarantine() {
     for missing in [false, true] {

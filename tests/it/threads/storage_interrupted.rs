@@ -1,6 +1,6 @@
 //! A store that stops in the middle: after every single operation on its own files, of an opening and of every kind of
-//! write. What comes back is what was acknowledged, or that and the write that was on its way; never a quarantine, which
-//! would mean that the order of a write is wrong.
+//! write. What comes back is what was acknowledged, or that and the write that was on its way; never a quarantine,
+//! which would mean that the order of a write is wrong.
 
 use std::fs;
 use std::io;
