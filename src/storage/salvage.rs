@@ -1,9 +1,9 @@
 //! Opening a database after an unclean stop.
 //!
 //! A torn tail that was never synced may keep the database from opening although nothing acknowledged is lost. The
-//! journal's format is the database's own business, so the longest prefix of it that opens is found by trying: bisection
-//! on copies, in a scratch database. A prefix opens exactly if it ends before the first bad record, so bisection finds
-//! the end of the last good one. What is lost by that, if anything, mark and chain tell.
+//! journal's format is the database's own business, so the longest prefix of it that opens is found by trying:
+//! bisection on copies, in a scratch database. A prefix opens exactly if it ends before the first bad record, so
+//! bisection finds the end of the last good one. What is lost by that, if anything, mark and chain tell.
 //!
 //! Kept true: the journal as it was found is kept until the outcome is known.
 //! Not here: the verdict (`judge.rs`).
@@ -33,6 +33,7 @@ pub(super) fn open(folder: &Folder, clean: bool, notes: &mut Vec<String>) -> Res
     }
     let journal = active_journal(&folder.database)?;
     if let Some(journal) = journal.as_deref().filter(|_| !clean) {
+        forget_cached(journal)?;
         copy_used(journal, &folder.journal_aside)?;
     }
     let why = match Database::open(&folder.database) {
@@ -107,11 +108,26 @@ fn active_journal(database: &Path) -> Result<Option<PathBuf>, StorageError> {
     Ok(newest.map(|(_, path)| path))
 }
 
+/// Asks the system to read the file from the device again: after a failed sync its pages may look written that are not.
+fn forget_cached(path: &Path) -> Result<(), StorageError> {
+    #[cfg(target_os = "linux")]
+    {
+        let file = File::open(path).doing("opening", path)?;
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)
+            .map_err(io::Error::from)
+            .doing("reading", path)?;
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = path;
+    Ok(())
+}
+
 /// Copies a file without the zeros at its end: journals are made 64 MiB long in advance.
 fn copy_used(from: &Path, to: &Path) -> Result<(), StorageError> {
     let mut source = File::open(from).doing("opening", from)?;
     let mut target = File::create(to).doing("creating", to)?;
-    let mut block = vec![0; 64 << 10];
+    let zeros = vec![0; 64 << 10];
+    let mut block = zeros.clone();
     let mut offset = 0;
     let mut used = 0;
     loop {
@@ -119,7 +135,10 @@ fn copy_used(from: &Path, to: &Path) -> Result<(), StorageError> {
         if read == 0 {
             break;
         }
-        if let Some(last) = block[..read].iter().rposition(|byte| *byte != 0) {
+        // Nearly all of it is zeros; comparing is much faster than searching.
+        if block[..read] != zeros[..read]
+            && let Some(last) = block[..read].iter().rposition(|byte| *byte != 0)
+        {
             target.seek(SeekFrom::Start(offset)).doing("writing", to)?;
             target.write_all(&block[..=last]).doing("writing", to)?;
             used = offset + last as u64 + 1;

@@ -9,5 +9,6 @@ mod kv_store;
 mod raft_rng;
 mod second_machine;
 mod storage_crash_points;
+mod storage_faults;
 mod text_sanitizer;
 mod tidy;

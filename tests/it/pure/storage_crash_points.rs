@@ -110,6 +110,7 @@ fn a_crash_leaves_no_mark_ahead_of_the_log_and_none_far_behind() {
     // Operations after each move; the log's end while it ran; what is certain from then on.
     let mut history = vec![(files.steps(), 0, 0)];
     let mut certain = 0;
+    let mut synced_at = now;
     let moves = [
         Move::Advance(3, 10),
         Move::Advance(5, 10),
@@ -127,17 +128,16 @@ fn a_crash_leaves_no_mark_ahead_of_the_log_and_none_far_behind() {
         match step {
             Move::Advance(to, milliseconds) => {
                 now += Duration::from_millis(milliseconds);
-                let before = files.steps();
                 mark.advance(record(to).last, record(to).chain, now).expect("advanced");
-                if files.steps() - before == 2 {
-                    certain = to;
+                if now - synced_at >= Duration::from_millis(50) {
+                    (certain, synced_at) = (to, now);
                 }
                 history.push((files.steps(), to, certain));
             }
             Move::Lower(to) => {
                 let log_end = history[history.len() - 1].1;
                 mark.lower(record(to).last, record(to).chain, now).expect("lowered");
-                certain = to;
+                (certain, synced_at) = (to, now);
                 // While it is being lowered the log is as long as before; only then it is cut.
                 history.push((files.steps(), log_end, to));
                 history.push((files.steps(), to, to));
@@ -149,9 +149,9 @@ fn a_crash_leaves_no_mark_ahead_of_the_log_and_none_far_behind() {
         let done: Vec<_> = history.iter().filter(|(at, ..)| *at <= steps).collect();
         let running = history.iter().find(|(at, ..)| *at > steps);
         // The log was synced before its mark was written: it is as long as the running move found it.
-        let log_end = running.or(done.last().copied()).map_or(0, |(_, end, _)| *end);
+        let log_end = running.or_else(|| done.last().copied()).map_or(0, |(_, end, _)| *end);
         let least =
-            done.last().map(|(_, _, certain)| *certain).min(running.map(|(_, _, certain)| *certain).or(Some(99)));
+            done.last().map(|(_, _, certain)| *certain).min(running.map(|(_, _, certain)| *certain).or(Some(u64::MAX)));
         for crashed in files.crashes(steps) {
             tried += 1;
             match Mark::open(&crashed, path(), now) {
