@@ -1,1 +1,3 @@
 //! No threads, no disk, no clock.
+
+mod raft_golden;

@@ -1,1 +1,5 @@
 //! What tests share.
+
+pub mod cores;
+pub mod laws;
+pub mod script;
