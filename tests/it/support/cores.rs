@@ -103,6 +103,8 @@ pub struct Disk {
     pub synced: Stored,
     pub queue: VecDeque<Persist>,
     pub held: bool,
+    /// The store knows that it lost something, until a leader has made it whole.
+    pub lost: bool,
     files: BTreeMap<LogPosition, Bytes>,
 }
 
@@ -323,6 +325,7 @@ impl Cores {
     pub fn read(&mut self, id: NodeId) -> Ticket {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
+        self.laws.asked(ticket);
         self.step(id, Input::Read(ticket));
         ticket
     }
@@ -340,14 +343,10 @@ impl Cores {
         node.disk.held = false;
         node.machine = Machine::default();
         node.snapshots_held = false;
-        self.line("crash", format!("{id} crashes"));
+        self.line("crash", || format!("{id} crashes"));
     }
 
     pub fn restart(&mut self, id: NodeId) {
-        self.restart_as(id, None);
-    }
-
-    pub fn restart_as(&mut self, id: NodeId, quarantine: Option<String>) {
         let seed = self.seed;
         let node = self.node_mut(id);
         node.disk.synced.epoch = node.disk.synced.epoch.next();
@@ -357,6 +356,7 @@ impl Cores {
             node.machine = Machine::restore(meta, body, false);
             node.disk.files.insert(meta.last, body.clone());
         }
+        let quarantine = node.disk.lost.then(|| "the log is shorter than its mark".to_owned());
         let recovered = synced.recovered(quarantine);
         node.raft = Some(Raft::new(node.options.clone(), recovered, seed.wrapping_add(synced.epoch.0 << 32)));
         self.settle(id);
@@ -383,8 +383,10 @@ impl Cores {
     /// What the disk has from here on rots away, and the node starts again; `known`: its store noticed.
     pub fn lose_from(&mut self, id: NodeId, from: Index, known: bool) {
         self.crash(id);
-        self.node_mut(id).disk.synced.entries.retain(|entry| entry.index < from);
-        self.restart_as(id, known.then(|| "the log is shorter than its mark".to_owned()));
+        let disk = &mut self.node_mut(id).disk;
+        disk.synced.entries.retain(|entry| entry.index < from);
+        disk.lost |= known;
+        self.restart(id);
     }
 
     pub fn hold_disk(&mut self, id: NodeId) {
@@ -465,7 +467,7 @@ impl Cores {
         let quiet = self.hidden.contains("heartbeat") && envelope.message.kind() == MessageKind::Heartbeat
             || self.hidden.contains("reply") && envelope.message.kind() == MessageKind::AppendEntriesReply;
         let place = self.lines.len();
-        self.line("message", envelope.to_string());
+        self.line("message", || envelope.to_string());
         self.depth += 1;
         self.step(to, Input::Receive(envelope));
         self.depth -= 1;
@@ -475,7 +477,7 @@ impl Cores {
     }
 
     fn drop_message(&mut self, envelope: &Envelope) {
-        self.line("drop", dropped(envelope));
+        self.line("drop", || dropped(envelope));
     }
 
     pub fn drop_at(&mut self, place: usize) {
@@ -577,10 +579,14 @@ impl Cores {
             self.tell(id, event.term, &event.kind);
             let Self { laws, nodes, .. } = self;
             laws.event(id, event.term, &event.kind, nodes);
+            if event.kind == EventKind::QuarantineLeft {
+                self.node_mut(id).disk.lost = false;
+            }
             self.node_mut(id).events.push(event.kind);
         }
         for (ticket, outcome) in replies {
-            self.line("answer", format!("{id} tells {ticket}: {}", words(&outcome)));
+            self.line("answer", || format!("{id} tells {ticket}: {}", words(&outcome)));
+            self.laws.answered(id, ticket, &outcome);
             self.node_mut(id).answers.push((ticket, outcome));
         }
         if let Some(persist) = persist {
@@ -595,16 +601,16 @@ impl Cores {
         if let Some(meta) = installed {
             inputs.push(Input::SnapshotInstalled(meta));
         }
-        self.node_mut(id).machine.queue.extend(apply);
-        if !self.node(id).machine.held {
-            inputs.extend(self.apply_queued(id));
-        }
         if let Some(request) = take_snapshot
             && !self.node(id).snapshots_held
         {
             let meta =
                 self.write_snapshot(id, request.last, request.chain, request.configuration, request.proposed_at_us);
             inputs.push(Input::SnapshotTaken(meta));
+        }
+        self.node_mut(id).machine.queue.extend(apply);
+        if !self.node(id).machine.held {
+            inputs.extend(self.apply_queued(id));
         }
         for request in read_chunks {
             let Some(body) = self.node(id).disk.files.get(&request.meta.last) else { continue };
@@ -631,13 +637,16 @@ impl Cores {
 
     /// Makes the oldest writes durable, as one group. Gives the snapshot that was installed with them.
     fn sync_queue(&mut self, id: NodeId, count: usize, inputs: &mut Vec<Input>) -> Option<SnapshotMeta> {
+        let recording = self.recording;
         let node = self.node_mut(id);
         let mut installed = None;
         let mut lines = Vec::new();
         let count = count.min(node.disk.queue.len());
         for write in node.disk.queue.drain(..count) {
             node.disk.synced.write(&write, &node.disk.files);
-            lines.push(format!("{id}@{} ⤓ {}", write.point.term, what_is_written(&write)));
+            if recording {
+                lines.push(format!("{id}@{} ⤓ {}", write.point.term, what_is_written(&write)));
+            }
             if let Some(snapshot) = &write.snapshot
                 && let Some(body) = &snapshot.body
             {
@@ -651,14 +660,13 @@ impl Cores {
             }
         }
         for line in lines {
-            self.line("sync", line);
+            self.line("sync", || line);
         }
         installed
     }
 
     /// Lets the messages go whose write is synced.
     fn let_go(&mut self, id: NodeId) {
-        let cuts = self.cuts.clone();
         let node = self.node_mut(id);
         let unsynced = node.disk.queue.front().map_or(u64::MAX, |write| write.point.number);
         let (go, wait) = std::mem::take(&mut node.outbox)
@@ -668,7 +676,7 @@ impl Cores {
         let go: Vec<Send> = go;
         for send in go {
             self.laws.leaves(&send.envelope, &self.nodes[&id].disk.synced);
-            if cuts.contains(&(id, send.envelope.to)) {
+            if self.cuts.contains(&(id, send.envelope.to)) {
                 self.drop_message(&send.envelope);
             } else {
                 self.wire.push(send.envelope);
@@ -716,12 +724,15 @@ impl Cores {
             EventKind::Started { .. } => "start",
             _ => "event",
         };
-        self.line(sort, format!("{id}@{term} {event}"));
+        self.line(sort, || format!("{id}@{term} {event}"));
     }
 
-    pub fn line(&mut self, sort: &str, line: String) {
+    pub fn line(&mut self, sort: &str, line: impl FnOnce() -> String) {
         if self.recording && !self.hidden.contains(sort) {
-            self.lines.push(format!("{:1$}{line}", "", 2 * self.depth));
+            self.lines.push(format!("{:1$}{2}", "", 2 * self.depth, line()));
+            if TEE.get() {
+                eprintln!("{}", self.lines[self.lines.len() - 1]);
+            }
         }
     }
 
@@ -734,6 +745,15 @@ impl Cores {
     fn tail(&self) -> String {
         self.lines[self.lines.len().saturating_sub(60)..].join("\n")
     }
+}
+
+thread_local! {
+    static TEE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Also prints each line when it is written down: a transcript that survives a panic.
+pub fn tee(on: bool) {
+    TEE.set(on);
 }
 
 /// A log with one entry for each of `terms`; equal prefixes of terms are equal histories.

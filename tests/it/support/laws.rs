@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use raft_tui::raft::event::EventKind;
 use raft_tui::raft::message::{AppendOutcome, SnapshotOutcome};
-use raft_tui::raft::{Digest, Entry, Envelope, Index, LogPosition, Message, NodeId, Term};
+use raft_tui::raft::{Digest, Entry, Envelope, Index, LogPosition, Message, NodeId, Outcome, Term, Ticket};
 
 use super::cores::{Core, Stored};
 
@@ -19,6 +19,10 @@ pub struct Laws {
     pub committed: BTreeMap<Index, (Digest, Term)>,
     told: BTreeMap<NodeId, Index>,
     digests: BTreeMap<Index, Digest>,
+    /// What was committed anywhere when a read was asked for.
+    reads: BTreeMap<Ticket, Index>,
+    /// For tests in which somebody breaks the rules of Raft.
+    pub violations_are_expected: bool,
 }
 
 type LogPositionKey = (u64, u64);
@@ -39,6 +43,18 @@ impl Laws {
         assert_eq!(known, digest, "State Machine Safety: {id} has another state after entry {index}");
     }
 
+    pub fn asked(&mut self, read: Ticket) {
+        self.reads.insert(read, self.committed.last_key_value().map_or(Index::ZERO, |(index, _)| *index));
+    }
+
+    /// Linearizability of reads: a read sees everything that was committed before it was asked for.
+    pub fn answered(&mut self, id: NodeId, ticket: Ticket, outcome: &Outcome) {
+        if let Outcome::ReadReady(index) = outcome {
+            let floor = self.reads.remove(&ticket).unwrap_or_else(|| panic!("read {ticket} is answered twice"));
+            assert!(*index >= floor, "{id} reads at {index}; {floor} was committed when {ticket} was asked for");
+        }
+    }
+
     pub fn event(&mut self, id: NodeId, term: Term, event: &EventKind, nodes: &BTreeMap<NodeId, Core>) {
         match event {
             EventKind::Started { snapshot, .. } => {
@@ -48,6 +64,9 @@ impl Laws {
                 let known = *self.leaders.entry(term).or_insert(id);
                 assert_eq!(known, id, "Election Safety: {known} and {id} lead term {term}");
                 self.leader_has_all_that_is_committed(id, &nodes[&id]);
+            }
+            EventKind::Violated { evidence } => {
+                assert!(self.violations_are_expected, "{id} halts: {evidence}");
             }
             EventKind::Committed { index } => self.commit(id, term, *index, nodes),
             EventKind::SnapshotInstalled { last } => {
@@ -80,7 +99,9 @@ impl Laws {
         // The event may be told after the leader was deposed in the same turn; its term tells.
         if raft.is_leader() && raft.current_term() == term {
             let Some(entry) = raft.entry(index) else { return };
-            let durable = nodes.values().filter(|node| node.disk.synced.holds(index, entry.chain)).count();
+            // Who lost it since it acknowledged it cannot vote before it has it again (quarantine).
+            let holds = |node: &&Core| node.disk.synced.holds(index, entry.chain) || node.disk.lost;
+            let durable = nodes.values().filter(holds).count();
             let need = nodes[&id].options.configuration.majority();
             assert!(durable >= need, "{id} commits {index}, durable on {durable} nodes, {need} are a majority");
             assert_eq!(entry.term, term, "T-33: {id} commits entry {} by counting in term {term}", entry.position());

@@ -1,5 +1,6 @@
 //! What tests share.
 
 pub mod cores;
+pub mod forge;
 pub mod laws;
 pub mod script;
