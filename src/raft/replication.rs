@@ -135,6 +135,10 @@ impl Raft {
             let Some(progress) = leader.progress.get_mut(&peer) else { return };
             let next = progress.next_index;
             let prev = next.previous();
+            // Even when the window is full: what is in flight may be lost, and cannot be asked for again (T-67).
+            if progress.mode != Mode::Snapshot && self.log.term_at(prev).is_none() {
+                return self.start_snapshot(peer);
+            }
             let room = match progress.mode {
                 Mode::Probe => !progress.probing,
                 Mode::Replicate => {
@@ -145,9 +149,6 @@ impl Raft {
             };
             if !room {
                 return;
-            }
-            if self.log.term_at(prev).is_none() {
-                return self.start_snapshot(peer);
             }
             let entries = self.log.slice(next, self.options.append_entries_max, self.options.append_bytes_max);
             match (progress.mode, entries.last()) {

@@ -12,3 +12,7 @@ mod storage_crash_points;
 mod storage_faults;
 mod text_sanitizer;
 mod tidy;
+mod raft_golden;
+mod raft_paper;
+mod raft_paper_sections;
+mod raft_random;

@@ -8,3 +8,7 @@ pub mod recorded_files;
 pub mod second_machine;
 pub mod session;
 pub mod syncs;
+pub mod cores;
+pub mod forge;
+pub mod laws;
+pub mod script;
