@@ -78,5 +78,7 @@ pub mod control;
 
 pub mod cluster;
 
+pub mod tui;
+
 pub mod cli;
 pub mod telemetry;
