@@ -108,7 +108,7 @@ pub fn duration(us: u64) -> String {
 /// Bytes of the machine as text; clean.
 #[must_use]
 pub fn text(bytes: &[u8]) -> String {
-    clean(&String::from_utf8_lossy(bytes))
+    crate::text::sanitize(bytes)
 }
 
 /// An answer as a sentence, and how it stands out; clean.

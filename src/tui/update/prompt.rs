@@ -3,6 +3,7 @@
 use tui_input::{Input, InputRequest};
 
 use super::{ask, toast};
+use crate::text::is_safe;
 use crate::tui::action::Prompt as Act;
 use crate::tui::clean::clean;
 use crate::tui::command;
@@ -139,7 +140,7 @@ pub(super) fn request(key: Key) -> Option<InputRequest> {
         Code::Char('k') if key.ctrl => InputRequest::DeleteTillEnd,
         Code::Char('w') if key.ctrl => InputRequest::DeletePrevWord,
         Code::Char('h') if key.ctrl => InputRequest::DeletePrevChar,
-        Code::Char(c) if !key.ctrl && !key.alt && !c.is_control() => InputRequest::InsertChar(c),
+        Code::Char(c) if !key.ctrl && !key.alt && is_safe(c.encode_utf8(&mut [0; 4])) => InputRequest::InsertChar(c),
         Code::Backspace => InputRequest::DeletePrevChar,
         Code::Delete => InputRequest::DeleteNextChar,
         Code::Left if key.ctrl || key.alt => InputRequest::GoToPrevWord,
