@@ -3,9 +3,9 @@
 #[path = "../tests/it/support/views.rs"]
 mod views;
 
-use std::sync::Arc;
 use raft_tui::cluster::Session;
 use raft_tui::tui::{self, TuiOptions};
+use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 #[tokio::main]
@@ -32,7 +32,10 @@ async fn main() {
         tell.send(observation).await.unwrap();
     }
     let session = Session { operations, observations, view, capabilities: views::ALL };
-    tokio::spawn(async move { while asked.recv().await.is_some() {} drop(tell) });
+    tokio::spawn(async move {
+        while asked.recv().await.is_some() {}
+        drop(tell)
+    });
     let ended = tui::run(session, TuiOptions { theme, ..TuiOptions::default() }).await;
     drop(ended);
 }

@@ -39,6 +39,8 @@ pub struct Areas {
     pub events: Rect,
     /// Detail of the selected node.
     pub detail: Rect,
+    /// What the leader knows of the others.
+    pub leader: Rect,
     /// Clients and faults.
     pub side: Rect,
     /// Everything between verdict and key hints.
@@ -56,6 +58,8 @@ const SIDE: (u16, u16) = (150, 36);
 
 /// Fewest rows of the bottom with which the detail is worth its place.
 const DETAIL_ROWS: u16 = 10;
+/// Rows in which most of what is known of a node fits.
+const DETAIL_FULL: u16 = 14;
 
 /// The rectangles for a screen of this size.
 #[must_use]
@@ -77,12 +81,13 @@ pub fn areas(width: u16, height: u16, state: &State) -> Areas {
         log: none,
         events: none,
         detail: none,
+        leader: none,
         side: none,
         body: none,
         hints: none,
     };
     if class == Class::Line {
-        areas.header = row(height / 2);
+        areas.header = Rect { height: height.min(2), ..row(height.saturating_sub(1) / 2) };
         return areas;
     }
     areas.verdict = row(1);
@@ -120,12 +125,21 @@ pub fn areas(width: u16, height: u16, state: &State) -> Areas {
     let bottom = band(nodes + log, body.height - nodes - log);
     areas.events = bottom;
     if width >= DETAIL.0 && height >= DETAIL.1 && bottom.height >= DETAIL_ROWS {
-        let side = if (width, height) >= SIDE && height >= SIDE.1 { (width / 5).clamp(36, 48) } else { 0 };
-        let detail = if side > 0 { (width / 4).clamp(48, 60) } else { (width * 2 / 5).clamp(44, 52) };
+        let wide = width >= SIDE.0 && height >= SIDE.1;
+        let side = if wide { (width / 5).clamp(36, 48) } else { 0 };
+        let detail = if wide { (width / 4).clamp(48, 60) } else { (width * 2 / 5).clamp(44, 52) };
         let events = width - detail - side;
         areas.events = Rect { width: events, ..bottom };
-        areas.detail = Rect { x: events, width: detail, ..bottom };
-        areas.side = Rect { x: events + detail, width: side, ..bottom };
+        let middle = Rect { x: events, width: detail, ..bottom };
+        let upper = if bottom.height >= DETAIL_FULL + 6 { DETAIL_FULL } else { bottom.height };
+        areas.detail = Rect { height: upper, ..middle };
+        let below = Rect { y: middle.y + upper, height: middle.height - upper, ..middle };
+        if wide {
+            areas.leader = below;
+            areas.side = Rect { x: events + detail, width: side, ..bottom };
+        } else {
+            areas.side = below;
+        }
     }
     areas
 }

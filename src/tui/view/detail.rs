@@ -38,13 +38,48 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     write(state, &lines, 0, room, buf);
 }
 
+/// What the leader knows of the others, and how long its entries take.
+pub(super) fn draw_leader(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    if area.is_empty() {
+        return;
+    }
+    let context = Context::new(state, theme);
+    let title = context.leader.map_or_else(|| String::from("Leader"), |leader| format!("Leader {}", leader.id));
+    let inner = pane(state, theme, area, buf, &Frame { title: &title, note: &[], focused: false, boxed: true });
+    let room = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    let muted = theme.style(Slot::Muted);
+    let mut lines = Vec::new();
+    match context.leader {
+        None => lines.push(vec![span("nobody leads: entries are neither sent nor committed", muted)]),
+        Some(leader) => {
+            lines.push(vec![span("from the proposal of an entry, in cluster time", muted)]);
+            let stages = [
+                ("to its own disk", leader.durable_latency),
+                ("committed", leader.commit_latency),
+                ("applied", leader.apply_latency),
+            ];
+            for (word, latency) in stages {
+                let time = |us: Option<u64>| us.map_or_else(|| String::from(context.glyphs.unknown), duration);
+                let value = format!("p50 {:>7}  p99 {:>7}", time(latency.p50_us), time(latency.p99_us));
+                lines.push(vec![span(format!("{word:<17}"), muted), span(value, theme.style(Slot::Text))]);
+            }
+            lines.extend(peer_lines(&context, leader));
+        }
+    }
+    write(state, &lines, 0, room, buf);
+}
+
 /// A node or an event, over everything else.
 pub(super) fn draw_over(state: &State, of: Detail, scroll: u16, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let context = Context::new(state, theme);
     let columns = 76.min(area.width);
     let (title, lines) = match of {
         Detail::Node => match state.selected_node() {
-            Some(node) => (format!("Node {}", node.id), node_lines(&context, node, columns.saturating_sub(4))),
+            Some(node) => {
+                let mut lines = node_lines(&context, node, columns.saturating_sub(4));
+                lines.extend(peer_lines(&context, node));
+                (format!("Node {}", node.id), lines)
+            }
             None => (String::from("Node"), Vec::new()),
         },
         Detail::Event(serial) => (String::from("Event"), event_lines(state, theme, serial, columns.saturating_sub(4))),
@@ -128,8 +163,11 @@ fn node_lines(context: &Context<'_>, node: &NodeView, columns: u16) -> Vec<Line>
     let muted = theme.style(Slot::Muted);
     let unknown = context.glyphs.unknown;
     let mut lines: Vec<Line> = Vec::new();
+    let room = columns.saturating_sub(LABEL as u16);
     let mut say = |word: &str, value: String| {
-        lines.push(vec![span(label(word), muted), span(value, text)]);
+        for (at, part) in wrap(&value, room).into_iter().enumerate() {
+            lines.push(vec![span(label(if at == 0 { word } else { "" }), muted), span(part, text)]);
+        }
     };
     let name = |id: Option<crate::raft::NodeId>| id.map_or_else(|| String::from(unknown), |id| id.to_string());
     let time = |us: Option<u64>| us.map_or_else(|| String::from(unknown), duration);
@@ -192,7 +230,6 @@ fn node_lines(context: &Context<'_>, node: &NodeView, columns: u16) -> Vec<Line>
         }
     }
     lines.extend(link_lines(context, node, columns));
-    lines.extend(peer_lines(context, node));
     for note in &node.notes {
         for part in wrap(&clean(note), columns) {
             lines.push(vec![span(part, theme.style(Slot::Warn))]);

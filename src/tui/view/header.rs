@@ -142,9 +142,14 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         say(4, vec![span(format!("quorum {}", view.quorum()), muted)]),
     ];
     statements.extend(leadership(state, theme, glyphs));
+    // The clock goes first, then the pace, before what is said of the leader is cut.
+    let needed = statements.iter().filter(|one| one.keep == 10).map(|one| spans_width(&one.short)).max().unwrap_or(0);
+    while !right.is_empty() && needed + 3 + spans_width(&right) > area.width {
+        right.pop();
+    }
     let room = area.width.saturating_sub(2 + spans_width(&right));
     let chosen = choose(statements, room, 2);
-    let mut pen = Pen::new(buf, area, 0, state);
+    let mut pen = Pen::new(buf, Rect { width: room.saturating_add(1).min(area.width), ..area }, 0, state);
     pen.skip(1);
     for statement in chosen {
         pen.spans(&statement).skip(2);

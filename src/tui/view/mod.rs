@@ -41,6 +41,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     log::draw(state, theme, areas.log, buf);
     events::draw(state, theme, areas.events, buf);
     detail::draw(state, theme, areas.detail, buf);
+    detail::draw_leader(state, theme, areas.leader, buf);
     side::draw(state, theme, areas.side, buf);
     match &state.mode {
         Mode::Browse | Mode::Prompt(_) => {}

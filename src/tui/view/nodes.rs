@@ -103,6 +103,7 @@ struct Column {
     width: u16,
     keep: u8,
     to_right: bool,
+    indent: u16,
     cell: Cell,
 }
 
@@ -116,9 +117,10 @@ fn columns(context: &Context<'_>, room: u16) -> Vec<Column> {
         width: digits.max(width(head)),
         keep,
         to_right: true,
+        indent: 0,
         cell,
     };
-    let left = |head, width, keep, cell| Column { head, width, keep, to_right: false, cell };
+    let left = |head, width, keep, cell| Column { head, width, keep, to_right: false, indent: 0, cell };
     let name = layout::name_width(context.state);
     let mut all = vec![
         number("term", 18, widest(|node| node.term.0), |c, n| vec![c.number(n, n.term.0)]),
@@ -160,10 +162,19 @@ fn columns(context: &Context<'_>, room: u16) -> Vec<Column> {
         timer.width += more;
         spare -= more;
     }
+    // A column that begins at its left needs distance from one that ends at its right.
+    for at in 1..all.len() {
+        if spare > 0 && !all[at].to_right && all[at - 1].to_right {
+            all[at].indent = 1;
+            all[at].width += 1;
+            spare -= 1;
+        }
+    }
     let count = u16::try_from(all.len()).unwrap_or(1).max(1);
     let each = (spare / count).min(3);
     for column in &mut all {
         column.width += if column.head == "timer" { 0 } else { each };
+        column.indent += if column.to_right || column.head == "timer" { 0 } else { each };
     }
     all
 }
@@ -226,7 +237,8 @@ pub(super) fn timer_of(context: &Context<'_>, node: &NodeView, columns: u16) -> 
             vec![span(text, theme.style(Slot::Candidate))]
         }
         (Role::Leader, Some((left, _))) => {
-            vec![span(format!("hb {}", duration(left * TICK_US)), theme.style(Slot::Muted))]
+            let word = if columns >= 18 { "heartbeat in" } else { "hb" };
+            vec![span(format!("{word} {}", duration(left * TICK_US)), theme.style(Slot::Muted))]
         }
         (Role::Leader, None) => vec![context.unknown()],
         (Role::Follower, _) => {
@@ -288,7 +300,7 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let shown = if rows < count {
         format!("{}{}{} of {count}", first + 1, context.glyphs.range, (first + rows).min(count))
     } else {
-        format!("selected {}", state.selected)
+        String::from("1-9 select  Enter detail")
     };
     let note = [span(shown, muted)];
     let focused = state.focus == Pane::Nodes;
@@ -304,7 +316,8 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     pen.skip(2).field(&[span("#", heading)], layout::name_width(state), false).skip(1);
     pen.field(&[span("role", heading)], role_width, false);
     for column in &columns {
-        pen.skip(1).field(&[span(column.head, heading)], column.width, column.to_right);
+        pen.skip(1 + column.indent);
+        pen.field(&[span(column.head, heading)], column.width - column.indent, column.to_right);
     }
     for (row, node) in state.view.nodes.iter().enumerate().skip(first).take(rows) {
         let y = u16::try_from(row - first + 1).unwrap_or(u16::MAX);
@@ -342,15 +355,16 @@ fn draw_row(
     pen.field(&[span(node.id.to_string(), style)], layout::name_width(context.state), false).skip(1);
     pen.field(&[span(cut(&role, role_width, context.glyphs).into_owned(), style)], role_width, false);
     for column in columns {
-        pen.skip(1);
+        pen.skip(1 + column.indent);
+        let columns = column.width - column.indent;
         if column.head == "timer" {
             if let Life::Halted { why } = &node.life {
                 pen.put(&clean(why), theme.style(Slot::Bad));
                 return;
             }
-            pen.field(&timer_of(context, node, column.width), column.width, false);
+            pen.field(&timer_of(context, node, columns), columns, false);
         } else {
-            pen.field(&(column.cell)(context, node), column.width, column.to_right);
+            pen.field(&(column.cell)(context, node), columns, column.to_right);
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn draw(state: &State, draft: &Draft, theme: &Theme, area: Rect, buf:
     let context = Context::new(state, theme);
     let sides = sides(draft);
     let count = u16::try_from(draft.places.len()).unwrap_or(u16::MAX);
-    let below = u16::try_from(sides.len()).unwrap_or(0) + 6;
+    let below = u16::try_from(sides.len()).unwrap_or(0) + 4;
     let place = middle(area, 84, count.saturating_add(below + 3));
     blank(theme, place, buf);
     let muted = theme.style(Slot::Muted);
@@ -129,8 +129,8 @@ fn draw_side(context: &Context<'_>, side: Side, members: &[NodeId], inner: Rect,
     let then = match (strength.has_quorum(), strength.leads) {
         (true, true) => "keeps its leader, writes go on",
         (true, false) => "elects a leader",
-        (false, true) => "its leader cannot commit and steps down",
-        (false, false) => "can neither elect nor commit",
+        (false, true) => "its leader must step down",
+        (false, false) => "neither elects nor commits",
     };
     let names: Vec<String> = members.iter().map(ToString::to_string).collect();
     let mut pen = Pen::new(buf, inner, y, context.state);

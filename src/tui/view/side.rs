@@ -18,6 +18,13 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     if area.is_empty() {
         return;
     }
+    // In a low panel what was done to the cluster comes before what clients saw.
+    if area.height < CLIENTS + 4 {
+        let mut lines = vec![load(state, theme)];
+        lines.extend(faults(state, theme));
+        draw_lines(state, theme, "Load and faults", &lines, area, buf);
+        return;
+    }
     let top = Rect { height: CLIENTS.min(area.height), ..area };
     let bottom = Rect { y: area.y + top.height, height: area.height - top.height, ..area };
     draw_lines(state, theme, "Clients", &clients(state, theme), top, buf);
@@ -35,13 +42,8 @@ fn draw_lines(state: &State, theme: &Theme, title: &str, lines: &[Vec<Span>], ar
     }
 }
 
-fn clients(state: &State, theme: &Theme) -> Vec<Vec<Span>> {
-    let clients = &state.view.clients;
-    let unknown = Glyphs::of(state.ascii).unknown;
-    let muted = theme.style(Slot::Muted);
-    let text = theme.style(Slot::Text);
-    let time = |us: Option<u64>| us.map_or_else(|| String::from(unknown), duration);
-    let load = state.view.load.map_or_else(
+fn load(state: &State, theme: &Theme) -> Vec<Span> {
+    let text = state.view.load.map_or_else(
         || String::from("off, a starts it"),
         |load| {
             format!(
@@ -51,9 +53,18 @@ fn clients(state: &State, theme: &Theme) -> Vec<Vec<Span>> {
             )
         },
     );
+    vec![span(format!("{:<12}", "load"), theme.style(Slot::Muted)), span(text, theme.style(Slot::Text))]
+}
+
+fn clients(state: &State, theme: &Theme) -> Vec<Vec<Span>> {
+    let clients = &state.view.clients;
+    let unknown = Glyphs::of(state.ascii).unknown;
+    let muted = theme.style(Slot::Muted);
+    let text = theme.style(Slot::Text);
+    let time = |us: Option<u64>| us.map_or_else(|| String::from(unknown), duration);
     let line = |word: &str, value: String| vec![span(format!("{word:<12}"), muted), span(value, text)];
     let mut lines = vec![
-        line("load", load),
+        load(state, theme),
         line("applied", format!("{} ({}/s)", clients.applied, rate(clients.applied_per_second))),
         line("latency", format!("p50 {} p99 {}", time(clients.latency.p50_us), time(clients.latency.p99_us))),
         line("reads", clients.reads.to_string()),
@@ -90,7 +101,6 @@ fn faults(state: &State, theme: &Theme) -> Vec<Vec<Span>> {
     } else {
         lines.push(vec![span("H takes them all away", muted)]);
     }
-    lines.push(Vec::new());
     lines.push(vec![span("data  ", muted), span(clean(&state.view.data_dir), theme.style(Slot::Text))]);
     lines
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use raft_tui::control::{
-    ActiveFault, Answer, Capabilities, ClientsView, ClusterView, Happened, Latency, Life, LinkRule, Links, LoadView, NodeView,
-    Observation, Pace, What, WritesStand,
-};
 use raft_tui::control::observation::LinkState;
+use raft_tui::control::{
+    ActiveFault, Answer, Capabilities, ClientsView, ClusterView, Happened, Latency, Life, LinkRule, Links, LoadView,
+    NodeView, Observation, Pace, What, WritesStand,
+};
 use raft_tui::raft::event::{Mode, StepDown};
 use raft_tui::raft::{
     Cause, Digest, Epoch, Event, EventKind, Index, LogPosition, MessageKind, NodeId, PeerStatus, Role, Term, TermRun,
@@ -241,7 +241,8 @@ pub fn partitioned() -> ClusterView {
     view.faults = vec![ActiveFault { number: 1, text: String::from("partition 1,2/3,4,5"), since_us: 38_400_000 }];
     for one in [1, 2] {
         for other in [3, 4, 5] {
-            view.links.push(LinkState { links: Links::Between(id(one), id(other)), rule: LinkRule::Cut { kind: None } });
+            view.links
+                .push(LinkState { links: Links::Between(id(one), id(other)), rule: LinkRule::Cut { kind: None } });
         }
     }
     view
@@ -262,11 +263,13 @@ pub fn broken_disks() -> ClusterView {
     view.nodes[1].last = LogPosition::new(119, 6);
     view.nodes[1].terms = runs(&[(97, 5), (104, 6)]);
     (view.nodes[1].applied, view.nodes[1].commit, view.nodes[1].durable) = (Index(110), Index(110), Index(119));
-    view.nodes[1].notes = vec![String::from("the store promised 131 and holds 119: quarantined until the leader refills it")];
+    view.nodes[1].notes =
+        vec![String::from("the store promised 131 and holds 119: quarantined until the leader refills it")];
     view.nodes[2].peers[1].counted = false;
     let why = "the disk refused a write (input/output error): restart n4 when it is repaired";
     view.nodes[3].life = Life::Halted { why: String::from(why) };
-    view.writes = WritesStand::Stalled { why: String::from("n3 leads but only n5 of 4 followers counts, 3 of 5 are needed") };
+    view.writes =
+        WritesStand::Stalled { why: String::from("n3 reaches only n5 with a log that counts: 2 of 3 needed") };
     view
 }
 
@@ -297,29 +300,82 @@ pub fn story() -> Vec<Observation> {
         happened(2, 29_560_000, in_node(3, 6, Cause::Tick, EventKind::ElectionTimeout { waited_ticks: 25 })),
         happened(3, 29_560_000, in_node(3, 6, Cause::Tick, EventKind::BecamePreCandidate { campaign_term: Term(7) })),
         happened(4, 29_590_000, in_node(3, 7, message(2, 88, MessageKind::PreVoteReply), EventKind::BecameCandidate)),
-        happened(5, 29_620_000, in_node(2, 7, message(3, 40, MessageKind::RequestVote), EventKind::Voted { candidate: id(3) })),
-        happened(6, 29_640_000, in_node(3, 7, message(2, 90, vote), EventKind::VoteCounted { from: id(2), granted: true, pre: false, have: 2, need: 3 })),
-        happened(7, 29_650_000, in_node(3, 7, message(4, 71, vote), EventKind::VoteCounted { from: id(4), granted: true, pre: false, have: 3, need: 3 })),
+        happened(
+            5,
+            29_620_000,
+            in_node(2, 7, message(3, 40, MessageKind::RequestVote), EventKind::Voted { candidate: id(3) }),
+        ),
+        happened(
+            6,
+            29_640_000,
+            in_node(
+                3,
+                7,
+                message(2, 90, vote),
+                EventKind::VoteCounted { from: id(2), granted: true, pre: false, have: 2, need: 3 },
+            ),
+        ),
+        happened(
+            7,
+            29_650_000,
+            in_node(
+                3,
+                7,
+                message(4, 71, vote),
+                EventKind::VoteCounted { from: id(4), granted: true, pre: false, have: 3, need: 3 },
+            ),
+        ),
         happened(8, 29_650_000, in_node(3, 7, message(4, 71, vote), EventKind::BecameLeader)),
-        happened(9, 29_690_000, in_node(4, 7, message(3, 44, MessageKind::AppendEntries), EventKind::BecameFollower { leader: Some(id(3)) })),
+        happened(
+            9,
+            29_690_000,
+            in_node(
+                4,
+                7,
+                message(3, 44, MessageKind::AppendEntries),
+                EventKind::BecameFollower { leader: Some(id(3)) },
+            ),
+        ),
         happened(10, 30_100_000, What::Faults { what: String::from("n3>n2 is delayed by 80ms") }),
         happened(11, 33_000_000, What::Life { node: id(1), life: Life::Running }),
         happened(12, 33_010_000, in_node(1, 6, Cause::Boot, EventKind::SteppedDown { why: StepDown::HigherTerm })),
-        happened(13, 33_120_000, in_node(1, 7, message(3, 61, MessageKind::AppendEntries), EventKind::Truncated { from: Index(123), to: Index(126) })),
+        happened(
+            13,
+            33_120_000,
+            in_node(
+                1,
+                7,
+                message(3, 61, MessageKind::AppendEntries),
+                EventKind::Truncated { from: Index(123), to: Index(126) },
+            ),
+        ),
     ];
     for step in 0..12u64 {
         let at_us = 34_000_000 + step * 640_000;
         let index = Index(120 + step);
-        out.push(happened(14 + 2 * step, at_us, in_node(3, 7, message(4, 80 + step, MessageKind::AppendEntriesReply), EventKind::Committed { index })));
-        out.push(happened(15 + 2 * step, at_us + 4_000, What::Applied { node: id(3), index, command: format!("SET k{step} v{step}") }));
+        out.push(happened(
+            14 + 2 * step,
+            at_us,
+            in_node(3, 7, message(4, 80 + step, MessageKind::AppendEntriesReply), EventKind::Committed { index }),
+        ));
+        out.push(happened(
+            15 + 2 * step,
+            at_us + 4_000,
+            What::Applied { node: id(3), index, command: format!("SET k{step} v{step}") },
+        ));
     }
-    out.push(happened(40, 41_790_000, What::Dropped { from: id(3), to: id(2), kind: MessageKind::AppendEntries, count: 4 }));
+    out.push(happened(
+        40,
+        41_790_000,
+        What::Dropped { from: id(3), to: id(2), kind: MessageKind::AppendEntries, count: 4 },
+    ));
     out
 }
 
 /// An answer to operation 1.
 pub fn applied() -> Observation {
-    let answer = Answer::Applied { index: Index(132), term: Term(7), reply: Bytes::from_static(b"OK"), took_us: 31_000 };
+    let answer =
+        Answer::Applied { index: Index(132), term: Term(7), reply: Bytes::from_static(b"OK"), took_us: 31_000 };
     Observation::Answered { id: 1, answer }
 }
 
