@@ -13,6 +13,13 @@ async fn main() {
     let mut args = std::env::args().skip(1);
     let which = args.next().unwrap_or_default();
     let theme = args.next().unwrap_or_else(|| "default".into());
+    if which == "live" {
+        let spec = raft_tui::cluster::Spec { seed: 7, ..raft_tui::cluster::Spec::new(5) };
+        let (session, guard) = raft_tui::cluster::local::start(spec).unwrap();
+        let ended = tui::run(session, TuiOptions { theme, ..TuiOptions::default() }).await;
+        drop((ended, guard));
+        return;
+    }
     let view = match which.as_str() {
         "healthy" => views::healthy(5),
         "nine" => views::healthy(9),

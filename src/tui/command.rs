@@ -1,13 +1,12 @@
-//! Operations as lines of text, both ways, and answers as sentences.
+//! Operations as lines of text, both ways, answers as sentences, and the steps of the pace.
 //!
 //! Every action on the screen echoes the line that does the same on the command line or in a script.
 //!
-//! Not here: the grammar itself (`control/grammar.rs`).
+//! Not here: the grammar itself (`control/grammar.rs`), the sentences (`control/narrate.rs`).
 
 use super::clean::clean;
 use super::state::Tone;
-use crate::control::{Answer, LinkRule, Links, Operation, Pace};
-use crate::raft::NodeId;
+use crate::control::{Answer, Operation, Pace, grammar, narrate};
 
 /// The steps of `<` and `>`.
 pub const PACES: [Pace; 7] = [
@@ -34,61 +33,24 @@ pub fn next_pace(pace: Pace, faster: bool) -> Option<Pace> {
 
 /// Reads a line of the command line.
 pub fn parse(line: &str) -> Result<Operation, String> {
-    super::shim::parse(line)
+    grammar::parse(line).map_err(|error| error.to_string())
 }
 
 /// The line that asks for an operation; clean.
 #[must_use]
 pub fn line(operation: &Operation) -> String {
-    match operation {
-        Operation::Submit { command, via } => with_via(format!("submit {}", text(command)), *via),
-        Operation::Read { query, via } => with_via(format!("read {}", text(query)), *via),
-        Operation::Crash(target) => format!("crash {target}"),
-        Operation::Restart(target) => format!("restart {target}"),
-        Operation::Isolate(target) => format!("isolate {target}"),
-        Operation::Partition(groups) => format!("partition {}", groups_text(groups)),
-        Operation::Link { links, rule } => link_line(*links, *rule),
-        Operation::Heal => String::from("heal"),
-        Operation::HealLinks(links) => format!("heal {links}"),
-        Operation::SlowDisk { node, delay_us } => format!("slow-disk {node} {}", duration(*delay_us)),
-        Operation::FailDisk(target) => format!("fail-disk {target}"),
-        Operation::Load { per_second, duration_us: None } => format!("load {per_second}/s"),
-        Operation::Load { per_second, duration_us: Some(us) } => format!("load {per_second}/s {}", duration(*us)),
-        Operation::LoadStop => String::from("load stop"),
-        Operation::Wait { condition, .. } => format!("wait {condition}"),
-        Operation::Status => String::from("status"),
-        Operation::Stop => String::from("stop"),
-        Operation::Resume => String::from("resume"),
-        Operation::Pace(pace) => format!("pace {}", pace.to_string().trim_end_matches('x')),
-        Operation::Quit => String::from("quit"),
-    }
+    clean(&grammar::print(operation))
 }
 
-fn with_via(line: String, via: Option<NodeId>) -> String {
-    via.map_or(line.clone(), |via| format!("{line} via {via}"))
-}
-
-fn groups_text(groups: &[Vec<NodeId>]) -> String {
-    let group = |members: &Vec<NodeId>| members.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
-    groups.iter().map(group).collect::<Vec<_>>().join("/")
-}
-
-fn link_line(links: Links, rule: LinkRule) -> String {
-    match rule {
-        LinkRule::Cut { kind: None } => format!("cut {links}"),
-        LinkRule::Cut { kind: Some(kind) } => format!("cut {links} {kind}"),
-        LinkRule::Delay { delay_us, jitter_us: 0 } => format!("delay {links} {}", duration(delay_us)),
-        LinkRule::Delay { delay_us, jitter_us } => {
-            format!("delay {links} {} {}", duration(delay_us), duration(jitter_us))
-        }
-        LinkRule::Loss { per_million } => format!("loss {links} {}", percent(per_million)),
-        LinkRule::Duplicate { per_million } => format!("duplicate {links} {}", percent(per_million)),
-        LinkRule::Reorder { per_million } => format!("reorder {links} {}", percent(per_million)),
-    }
-}
-
-fn percent(per_million: u32) -> String {
-    format!("{}%", f64::from(per_million) / 10_000.0)
+/// How the operations that begin like this line are written, and what they do.
+#[must_use]
+pub fn usage(line: &str) -> Option<(&'static str, &'static str)> {
+    let typed = line.trim_start().to_lowercase();
+    let word = typed.split_whitespace().next()?;
+    let begins = |how: &str| how.starts_with(typed.trim_end()) && !typed.trim_end().is_empty();
+    let same_word = |how: &str| how.split([' ', '|']).next().is_some_and(|first| first.starts_with(word));
+    let found = grammar::HELP.iter().find(|(how, _)| begins(how));
+    found.or_else(|| grammar::HELP.iter().find(|(how, _)| same_word(how))).copied()
 }
 
 /// A length of time the way a person writes it.
@@ -105,29 +67,14 @@ pub fn duration(us: u64) -> String {
     }
 }
 
-/// Bytes of the machine as text; clean.
-#[must_use]
-pub fn text(bytes: &[u8]) -> String {
-    crate::text::sanitize(bytes)
-}
-
 /// An answer as a sentence, and how it stands out; clean.
 #[must_use]
 pub fn answer(answer: &Answer) -> (String, Tone) {
-    match answer {
-        Answer::Done(sentence) => (clean(sentence), Tone::Info),
-        Answer::Applied { index, term, reply, took_us } => {
-            (format!("{}, applied at {index} in term {term} after {}", text(reply), duration(*took_us)), Tone::Good)
-        }
-        Answer::Value { index, node, reply, took_us } => {
-            (format!("{}, read at {index} by {node} after {}", text(reply), duration(*took_us)), Tone::Good)
-        }
-        Answer::NotApplied { why } => (format!("not applied: {}", clean(why)), Tone::Warn),
-        Answer::Unknown { why } => (format!("outcome unknown: {}", clean(why)), Tone::Warn),
-        Answer::Status(view) => {
-            (format!("{} of {} nodes run, {} faults", view.running(), view.nodes.len(), view.faults.len()), Tone::Info)
-        }
-        Answer::Refused { why } => (format!("refused: {}", clean(why)), Tone::Bad),
-        Answer::TimedOut { why } => (format!("timed out: {}", clean(why)), Tone::Warn),
-    }
+    let tone = match answer {
+        Answer::Done(_) | Answer::Status(_) => Tone::Info,
+        Answer::Applied { .. } | Answer::Value { .. } => Tone::Good,
+        Answer::NotApplied { .. } | Answer::Unknown { .. } | Answer::TimedOut { .. } => Tone::Warn,
+        Answer::Refused { .. } => Tone::Bad,
+    };
+    (clean(&narrate::answer(answer)), tone)
 }

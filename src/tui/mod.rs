@@ -19,7 +19,6 @@ pub mod glyphs;
 pub mod keymap;
 pub mod layout;
 pub mod partition;
-mod shim;
 pub mod state;
 pub mod terminal;
 pub mod theme;

@@ -181,7 +181,23 @@ pub struct EventLine {
     pub cause: Option<String>,
     /// How it stands out.
     pub tone: Tone,
+    /// What a working cluster does all the time.
+    pub routine: Option<Routine>,
+    /// How many events it stands for.
+    pub times: u64,
 }
+
+/// What a working cluster does all the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routine {
+    /// Entries are committed.
+    Committed,
+    /// Entries are applied.
+    Applied,
+}
+
+/// Routine events of this much cluster time, in microseconds, become one line: a load must not wash away what matters.
+const ROUTINE_US: u64 = 300_000;
 
 /// What happened, newest last; the oldest fall out.
 #[derive(Clone, Debug, Default)]
@@ -204,9 +220,23 @@ pub struct EventsAt {
 }
 
 impl Events {
-    /// Appends a line.
-    pub fn push(&mut self, at_us: u64, node: Option<NodeId>, text: String, cause: Option<String>, tone: Tone) {
-        self.lines.push_back(EventLine { serial: self.next_serial, at_us, node, text, cause, tone });
+    /// Appends a line, numbered.
+    ///
+    /// Routine joins a line of its kind just before, if nothing else happened since.
+    pub fn push(&mut self, line: EventLine) {
+        let joins = |earlier: &&mut EventLine| {
+            earlier.routine == line.routine
+                && earlier.node == line.node
+                && line.at_us.saturating_sub(earlier.at_us) < ROUTINE_US
+        };
+        let recent = self.lines.iter_mut().rev().take_while(|earlier| earlier.routine.is_some()).take(2);
+        if line.routine.is_some()
+            && let Some(earlier) = recent.into_iter().find(joins)
+        {
+            *earlier = EventLine { serial: earlier.serial, times: earlier.times + 1, ..line };
+            return;
+        }
+        self.lines.push_back(EventLine { serial: self.next_serial, ..line });
         self.next_serial += 1;
         if self.lines.len() > EVENTS_KEPT {
             self.lines.pop_front();

@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use super::toast;
-use crate::control::{Answer, ClusterView, Happened, Life, Observation, What};
+use crate::control::narrate::{self, Severity};
+use crate::control::{Answer, ClusterView, Happened, Observation, What};
 use crate::raft::{EventKind, NodeId};
 use crate::tui::clean::clean;
 use crate::tui::command;
-use crate::tui::state::{State, Tone};
+use crate::tui::state::{EventLine, Routine, State, Tone};
 
 /// The cluster published what it is.
 pub(super) fn on_view(state: &mut State, view: Arc<ClusterView>) {
@@ -41,8 +42,19 @@ pub(super) fn on_observation(state: &mut State, observation: Observation) {
             let Some(place) = state.asked.iter().position(|asked| asked.id == id) else { return };
             let asked = state.asked.remove(place);
             let (sentence, tone) = command::answer(&answer);
-            let at_us = state.view.now_us;
-            state.events.push(at_us, None, format!("$ {}: {sentence}", asked.line), None, tone);
+            // Views come now and then: an answer is not older than what happened before it.
+            let latest = state.events.lines.back().map_or(0, |line| line.at_us);
+            let at_us = state.view.now_us.max(latest);
+            state.events.push(EventLine {
+                serial: 0,
+                at_us,
+                node: None,
+                text: format!("$ {}: {sentence}", asked.line),
+                cause: None,
+                tone,
+                routine: None,
+                times: 1,
+            });
             let shown = match answer {
                 // What the panels show by themselves needs no message.
                 Answer::Done(_) => format!("$ {}: {sentence}", asked.line),
@@ -60,7 +72,7 @@ pub(super) fn on_observation(state: &mut State, observation: Observation) {
 }
 
 fn on_happened(state: &mut State, happened: &Happened) {
-    let Some(sentence) = sentence(happened) else { return };
+    let Some(sentence) = narrate::sentence(happened) else { return };
     let cause = match &happened.what {
         What::Node { event, .. } => Some(event.cause.to_string()),
         What::Life { .. }
@@ -70,7 +82,17 @@ fn on_happened(state: &mut State, happened: &Happened) {
         | What::Dropped { .. }
         | What::Clock { .. } => None,
     };
-    state.events.push(happened.at_us, node(&happened.what), clean(&sentence), cause, tone(&happened.what));
+    let line = EventLine {
+        serial: 0,
+        at_us: happened.at_us,
+        node: node(&happened.what),
+        text: clean(&sentence),
+        cause,
+        tone: tone(happened),
+        routine: routine(&happened.what),
+        times: 1,
+    };
+    state.events.push(line);
     state.dirty = true;
 }
 
@@ -84,90 +106,38 @@ fn node(what: &What) -> Option<NodeId> {
     }
 }
 
-fn tone(what: &What) -> Tone {
+/// What a working cluster does all the time; many of them at once become one line.
+fn routine(what: &What) -> Option<Routine> {
     match what {
-        What::Life { life: Life::Crashed { .. } | Life::Halted { .. }, .. } => Tone::Bad,
-        What::Life { life: Life::Starting | Life::Running, .. } => Tone::Good,
-        What::Note { .. } | What::Faults { .. } => Tone::Warn,
-        What::Clock { .. } => Tone::Info,
-        What::Applied { .. } => Tone::Plain,
-        What::Dropped { .. } => Tone::Quiet,
-        What::Node { event, .. } => tone_of(&event.kind),
+        What::Applied { .. } => Some(Routine::Applied),
+        What::Node { event, .. } if matches!(event.kind, EventKind::Committed { .. }) => Some(Routine::Committed),
+        What::Node { .. }
+        | What::Life { .. }
+        | What::Note { .. }
+        | What::Faults { .. }
+        | What::Dropped { .. }
+        | What::Clock { .. } => None,
     }
 }
 
-fn tone_of(kind: &EventKind) -> Tone {
-    match kind {
-        EventKind::BecameLeader => Tone::Good,
-        EventKind::Violated { .. } | EventKind::Quarantined | EventKind::PeerLostData { .. } => Tone::Bad,
-        EventKind::SteppedDown { .. } | EventKind::Truncated { .. } | EventKind::ElectionTimeout { .. } => Tone::Warn,
-        EventKind::BecameCandidate
-        | EventKind::BecamePreCandidate { .. }
-        | EventKind::SnapshotInstalled { .. }
-        | EventKind::QuarantineLeft => Tone::Info,
-        EventKind::Started { .. }
-        | EventKind::VoteCounted { .. }
-        | EventKind::BecameFollower { .. }
-        | EventKind::Voted { .. }
-        | EventKind::VoteRefused { .. }
-        | EventKind::PreVoteGranted { .. }
-        | EventKind::Committed { .. }
-        | EventKind::PeerRejected { .. }
-        | EventKind::PeerMode { .. }
-        | EventKind::PeerRestarted { .. }
-        | EventKind::SnapshotTaken { .. }
-        | EventKind::SnapshotReceived { .. } => Tone::Plain,
-        EventKind::Appended { .. }
-        | EventKind::Durable { .. }
-        | EventKind::Applied { .. }
-        | EventKind::Compacted { .. }
-        | EventKind::Ignored { .. } => Tone::Quiet,
+fn tone(happened: &Happened) -> Tone {
+    if routine(&happened.what) == Some(Routine::Committed) {
+        return Tone::Quiet;
     }
-}
-
-/// The sentence for the panel; `None` for what only a dense listing would show.
-fn sentence(happened: &Happened) -> Option<String> {
-    crate::control::narrate::sentence(happened).or_else(|| plain(&happened.what))
-}
-
-fn plain(what: &What) -> Option<String> {
-    Some(match what {
-        What::Node { event, node } => match &event.kind {
-            EventKind::Durable { .. } | EventKind::Applied { .. } | EventKind::Appended { .. } => return None,
-            EventKind::Ignored { .. } | EventKind::Compacted { .. } => return None,
-            EventKind::Started { .. }
-            | EventKind::ElectionTimeout { .. }
-            | EventKind::BecamePreCandidate { .. }
-            | EventKind::BecameCandidate
-            | EventKind::VoteCounted { .. }
-            | EventKind::BecameLeader
-            | EventKind::BecameFollower { .. }
-            | EventKind::SteppedDown { .. }
-            | EventKind::Voted { .. }
-            | EventKind::VoteRefused { .. }
-            | EventKind::PreVoteGranted { .. }
-            | EventKind::Truncated { .. }
-            | EventKind::Committed { .. }
-            | EventKind::PeerRejected { .. }
-            | EventKind::PeerMode { .. }
-            | EventKind::PeerRestarted { .. }
-            | EventKind::PeerLostData { .. }
-            | EventKind::SnapshotTaken { .. }
-            | EventKind::SnapshotReceived { .. }
-            | EventKind::SnapshotInstalled { .. }
-            | EventKind::Quarantined
-            | EventKind::QuarantineLeft
-            | EventKind::Violated { .. } => format!("{node} {}, term {}", event.kind, event.term),
-        },
-        What::Life { node, life } => match life {
-            Life::Starting => format!("{node} starts"),
-            Life::Running => format!("{node} runs"),
-            Life::Crashed { .. } => format!("{node} crashed"),
-            Life::Halted { why } => format!("{node} halted: {why}"),
-        },
-        What::Note { node, note } => format!("{node}: {note}"),
-        What::Applied { node, index, command } => format!("{node} applied {index}: {command}"),
-        What::Faults { what } | What::Clock { what } => what.clone(),
-        What::Dropped { from, to, kind, count } => format!("{from} to {to}: {count} {kind} did not arrive"),
-    })
+    let good = match &happened.what {
+        What::Node { event, .. } => matches!(event.kind, EventKind::BecameLeader | EventKind::QuarantineLeft),
+        What::Life { .. }
+        | What::Note { .. }
+        | What::Applied { .. }
+        | What::Faults { .. }
+        | What::Dropped { .. }
+        | What::Clock { .. } => false,
+    };
+    match narrate::severity(happened) {
+        _ if good => Tone::Good,
+        Severity::Error => Tone::Bad,
+        Severity::Warn => Tone::Warn,
+        Severity::Notice => Tone::Info,
+        Severity::Info => Tone::Plain,
+    }
 }

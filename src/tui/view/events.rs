@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::widgets::{Frame, Pen, pane, span, stamp, tone};
+use super::widgets::{Frame, Pen, cut, pane, span, stamp, tone, width};
 use crate::tui::glyphs::Glyphs;
 use crate::tui::layout;
 use crate::tui::state::{Pane, State};
@@ -57,7 +57,9 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         let mut pen = Pen::new(buf, inner, row, state);
         pen.field(&[span(if is_selected { glyphs.mark } else { " " }, theme.style(Slot::Key))], 2, false);
         pen.field(&[span(stamp(line.at_us), muted)], TIME, false).skip(1);
-        pen.put(&line.text, tone(theme, line.tone));
+        let times = if line.times > 1 { format!("  x{}", line.times) } else { String::new() };
+        let room = pen.left().saturating_sub(width(&times));
+        pen.put(&cut(&line.text, room, glyphs), tone(theme, line.tone)).put(&times, muted);
         if is_selected && let Some(cause) = &line.cause {
             pen.put(&format!("  because: {cause}"), muted);
         }

@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::widgets::{Pen, Span, counted, cut, rate, span, spans_width};
-use crate::control::{ClusterView, Life, NodeView, WritesStand};
+use crate::control::{ClusterView, Life, LinkRule, NodeView, WritesStand};
 use crate::raft::Role;
 use crate::tui::clean::clean;
 use crate::tui::command::duration;
@@ -195,7 +195,10 @@ pub(super) fn writes(state: &State, theme: &Theme) -> (Vec<Span>, Vec<Span>) {
 
 /// How many more nodes may fail before writes stop.
 fn tolerates(view: &ClusterView) -> String {
-    let able = view.nodes.iter().filter(|node| node.is_running() && !node.quarantined).count();
+    let Some(leader) = view.leader() else { return String::from("tolerates no failure") };
+    let cut = |from, to| view.rules_on(from, to).any(|rule| rule == LinkRule::Cut { kind: None });
+    let reaches = |node: &NodeView| node.id == leader.id || !cut(leader.id, node.id) && !cut(node.id, leader.id);
+    let able = view.nodes.iter().filter(|node| node.is_running() && !node.quarantined && reaches(node)).count();
     match able.saturating_sub(view.quorum()) {
         0 => String::from("tolerates no failure"),
         spare => format!("tolerates {}", counted(spare, "more failure", "more failures")),

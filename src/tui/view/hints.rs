@@ -5,9 +5,10 @@ use ratatui::layout::Rect;
 
 use super::widgets::{Pen, blank, span, spans_width, tone, width};
 use crate::tui::action::{Context, Row, TABLE};
+use crate::tui::command;
 use crate::tui::glyphs::Glyphs;
 use crate::tui::layout::{self, Class};
-use crate::tui::state::{Mode, Prompt, State};
+use crate::tui::state::{Mode, Prompt, PromptKind, State};
 use crate::tui::theme::{Slot, Theme};
 
 /// Keys, message or line.
@@ -18,9 +19,15 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
             draw_prompt(state, prompt, theme, area, buf);
             let message = prompt.error.as_deref().map(|error| (error, theme.style(Slot::Error)));
             let toast = state.toast.as_ref().map(|toast| (toast.text.as_str(), tone(theme, toast.tone)));
+            let usage = Some(prompt).filter(|prompt| prompt.kind == PromptKind::Command);
+            let usage = usage.and_then(|prompt| command::usage(prompt.input.value()));
             if let Some((text, style)) = message.or(toast) {
                 blank(theme, above, buf);
                 Pen::new(buf, above, 0, state).skip(1).put(text, style);
+            } else if let Some((how, what)) = usage {
+                blank(theme, above, buf);
+                let mut pen = Pen::new(buf, above, 0, state);
+                pen.skip(1).put(how, theme.style(Slot::Key)).skip(2).put(what, theme.style(Slot::Muted));
             }
         }
         Mode::Browse | Mode::Partition(_) | Mode::Help(_) | Mode::Detail { .. } => {

@@ -87,6 +87,7 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let label = layout::log_label(state);
     let mut pen = Pen::new(buf, inner, 0, state);
     pen.field(&[span("  index", theme.style(Slot::Heading))], label, false);
+    let last = last.min(end);
     for index in first..=last {
         let text = index_text(index, cell_width - 1);
         // The number stands over the term, in the middle of its cell.
