@@ -27,6 +27,7 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         format!("raft-tui {stopped}{leads}, {up}, {writes}, enlarge to 60x16"),
         format!("{stopped}{leads}, {up}, {writes}, enlarge to 60x16"),
         format!("{leads}, {writes}, enlarge to 60x16"),
+        format!("{leads}, {up}, {writes}"),
         format!("{leads}, {writes}"),
         leads,
     ];

@@ -11,3 +11,8 @@ mod second_machine;
 mod storage_crash_points;
 mod text_sanitizer;
 mod tidy;
+mod tui_keys;
+mod tui_sizes;
+mod tui_theme;
+mod tui_update;
+mod tui_view;
