@@ -33,7 +33,7 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     ];
     let second = "enlarge to 60x16";
     let fits = forms.iter().find(|form| width(form) <= area.width);
-    let shown = fits.or(forms.last()).map_or("", String::as_str);
+    let shown = fits.or_else(|| forms.last()).map_or("", String::as_str);
     Pen::new(buf, area, 0, state).put(shown, theme.style(slot));
     if area.height > 1 && !shown.contains(second) && width(second) <= area.width {
         Pen::new(buf, area, 1, state).put(second, theme.style(Slot::Muted));

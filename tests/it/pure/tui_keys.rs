@@ -331,8 +331,28 @@ fn a_prefix_says_what_can_follow() {
 #[test]
 fn every_key_in_every_mode_is_harmless() {
     let all = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:;,.-+<>?!/ ";
-    let named = ["<enter>", "<esc>", "<tab>", "<shift-tab>", "<up>", "<down>", "<left>", "<right>", "<pgup>", "<pgdn>",
-        "<home>", "<end>", "<backspace>", "<delete>", "<f1>", "<ctrl-a>", "<ctrl-e>", "<ctrl-u>", "<ctrl-k>", "<ctrl-w>"];
+    let named = [
+        "<enter>",
+        "<esc>",
+        "<tab>",
+        "<shift-tab>",
+        "<up>",
+        "<down>",
+        "<left>",
+        "<right>",
+        "<pgup>",
+        "<pgdn>",
+        "<home>",
+        "<end>",
+        "<backspace>",
+        "<delete>",
+        "<f1>",
+        "<ctrl-a>",
+        "<ctrl-e>",
+        "<ctrl-u>",
+        "<ctrl-k>",
+        "<ctrl-w>",
+    ];
     let scripts: Vec<String> = all.chars().map(String::from).chain(named.into_iter().map(String::from)).collect();
     for open in ["", "s", ":", "R", "a", "p", "?", "<enter>", "<tab>", "<tab><tab>", "z", "g", "o"] {
         for view in [views::fresh(), views::partitioned(), views::healthy(1)] {

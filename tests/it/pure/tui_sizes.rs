@@ -1,17 +1,36 @@
 //! Every size of the terminal, every mode, every picture: nothing panics, nothing leaves the screen.
 
-use ratatui::layout::Rect;
 use raft_tui::control::ClusterView;
 use raft_tui::tui::layout::{Class, areas};
+use ratatui::layout::Rect;
 
 use crate::support::screen::Screen;
 use crate::support::views;
 
-const MODES: [&str; 12] =
-    ["", "z", "<tab>", "<tab>z", "<tab><tab>jj", "sSET k v", ":crsh n1<enter>", "pbb", "?", "?crash", "<enter>", "<tab><tab>j<enter>"];
+const MODES: [&str; 12] = [
+    "",
+    "z",
+    "<tab>",
+    "<tab>z",
+    "<tab><tab>jj",
+    "sSET k v",
+    ":crsh n1<enter>",
+    "pbb",
+    "?",
+    "?crash",
+    "<enter>",
+    "<tab><tab>j<enter>",
+];
 
 fn pictures() -> Vec<ClusterView> {
-    vec![views::busy(), views::partitioned(), views::broken_disks(), views::fresh(), views::healthy(1), views::healthy(25)]
+    vec![
+        views::busy(),
+        views::partitioned(),
+        views::broken_disks(),
+        views::fresh(),
+        views::healthy(1),
+        views::healthy(25),
+    ]
 }
 
 /// Each mode and picture has its turn, so that every size is drawn and every mode is drawn at sizes of all kinds.
@@ -44,9 +63,28 @@ fn the_edges_of_each_form_in_every_mode() {
         for mode in MODES {
             let mut screen = Screen::new(80, 24, view.clone()).story();
             screen.keys(mode);
-            for (width, height) in [(1, 1), (2, 1), (1, 60), (300, 1), (300, 2), (39, 10), (40, 9), (40, 10), (59, 16), (60, 15), (60, 16),
-                (79, 23), (80, 24), (99, 31), (100, 30), (100, 32), (149, 36), (150, 36), (200, 60), (300, 100)]
-            {
+            for (width, height) in [
+                (1, 1),
+                (2, 1),
+                (1, 60),
+                (300, 1),
+                (300, 2),
+                (39, 10),
+                (40, 9),
+                (40, 10),
+                (59, 16),
+                (60, 15),
+                (60, 16),
+                (79, 23),
+                (80, 24),
+                (99, 31),
+                (100, 30),
+                (100, 32),
+                (149, 36),
+                (150, 36),
+                (200, 60),
+                (300, 100),
+            ] {
                 (screen.state.width, screen.state.height) = (width, height);
                 let _ = screen.buffer();
             }
@@ -62,7 +100,17 @@ fn panels_lie_on_the_screen_and_not_on_each_other() {
             for height in 1..=100 {
                 let areas = areas(width, height, &state);
                 let screen = Rect::new(0, 0, width, height);
-                let all = [areas.header, areas.verdict, areas.nodes, areas.log, areas.events, areas.detail, areas.leader, areas.side, areas.hints];
+                let all = [
+                    areas.header,
+                    areas.verdict,
+                    areas.nodes,
+                    areas.log,
+                    areas.events,
+                    areas.detail,
+                    areas.leader,
+                    areas.side,
+                    areas.hints,
+                ];
                 for (at, one) in all.iter().enumerate() {
                     assert_eq!(one.intersection(screen), *one, "{one:?} at {width}x{height}");
                     for other in &all[at + 1..] {

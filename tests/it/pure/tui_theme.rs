@@ -24,7 +24,10 @@ fn roles_lives_and_states_say_themselves_how_they_look_in_16_colours() {
         let file = ThemeFile::parse(name, text).unwrap_or_else(|wrong| panic!("{wrong}"));
         for slot in Slot::ALL.iter().map(|slot| slot.name()) {
             if ["role.", "life.", "status."].iter().any(|group| slot.starts_with(group)) {
-                assert!(file.slot(slot).is_some_and(|style| style.has_ansi), "{name} says nothing of {slot} in 16 colours");
+                assert!(
+                    file.slot(slot).is_some_and(|style| style.has_ansi),
+                    "{name} says nothing of {slot} in 16 colours"
+                );
             }
         }
     }
@@ -122,7 +125,10 @@ fn what_is_wrong_in_a_theme_is_said_with_its_place() {
 fn a_slot_falls_back_to_its_prefix_then_to_the_parent_then_to_the_text() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a theme is written");
-    write("mine.toml", "[meta]\nname = \"mine\"\ninherits = \"dark\"\n[slots]\nrole = \"#010203\"\n\"role.leader\" = \"#040506\"\n");
+    write(
+        "mine.toml",
+        "[meta]\nname = \"mine\"\ninherits = \"dark\"\n[slots]\nrole = \"#010203\"\n\"role.leader\" = \"#040506\"\n",
+    );
     let theme = Theme::load("mine", &[folder.path()], Depth::True).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(theme.style(Slot::Leader).fg, Some(Color::Rgb(4, 5, 6)));
     assert_eq!(theme.style(Slot::Follower).fg, Some(Color::Rgb(1, 2, 3)), "by prefix, before the parent");
@@ -132,7 +138,8 @@ fn a_slot_falls_back_to_its_prefix_then_to_the_parent_then_to_the_text() {
     assert_eq!(theme.style(Slot::Candidate).fg, Some(Color::Rgb(7, 8, 9)), "by the text");
     write("a.toml", "[meta]\ninherits = \"b\"\n");
     write("b.toml", "[meta]\ninherits = \"a\"\n");
-    let circle = Theme::load("a", &[folder.path()], Depth::True).err().map_or_else(String::new, |error| error.to_string());
+    let circle =
+        Theme::load("a", &[folder.path()], Depth::True).err().map_or_else(String::new, |error| error.to_string());
     assert!(circle.contains("circle"), "{circle}");
     let missing = Theme::load("drak", &[], Depth::True).err().map_or_else(String::new, |error| error.to_string());
     assert!(missing.contains("did you mean \"dark\""), "{missing}");

@@ -121,7 +121,10 @@ fn paces_are_steps_between_a_hundredth_and_real_time() {
 #[test]
 fn operations_are_echoed_as_they_are_typed() {
     let line = raft_tui::tui::command::line(&Operation::Partition(vec![vec![NodeId(1), NodeId(2)], vec![NodeId(3)]]));
-    assert_eq!(raft_tui::control::grammar::parse(&line).ok().map(|operation| raft_tui::tui::command::line(&operation)), Some(line));
+    assert_eq!(
+        raft_tui::control::grammar::parse(&line).ok().map(|operation| raft_tui::tui::command::line(&operation)),
+        Some(line)
+    );
     assert_eq!(usage("load st").map(|(how, _)| how), Some("load stop"));
     assert_eq!(usage(""), None);
 }

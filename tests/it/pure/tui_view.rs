@@ -66,8 +66,15 @@ fn other_states_of_a_cluster() {
 
 #[test]
 fn what_lies_over_the_screen() {
-    let scripts = [("help", "?"), ("help_search", "?part"), ("partition", "pbb"), ("detail_of_the_leader", "3<enter>"), ("submit", "sSET k"),
-        ("command", ":delay"), ("zoomed_log", "<tab>z")];
+    let scripts = [
+        ("help", "?"),
+        ("help_search", "?part"),
+        ("partition", "pbb"),
+        ("detail_of_the_leader", "3<enter>"),
+        ("submit", "sSET k"),
+        ("command", ":delay"),
+        ("zoomed_log", "<tab>z"),
+    ];
     for (name, script) in scripts {
         for (theme, depth) in [("default", Depth::Sixteen), ("mono", Depth::Mono)] {
             let mut screen = Screen::new(80, 24, views::busy()).story().theme("default", depth);
@@ -89,7 +96,14 @@ fn small_forms() {
 
 #[test]
 fn ascii_glyphs_are_ascii() {
-    for view in [views::busy(), views::partitioned(), views::broken_disks(), views::election(), views::fresh(), views::healthy(25)] {
+    for view in [
+        views::busy(),
+        views::partitioned(),
+        views::broken_disks(),
+        views::election(),
+        views::fresh(),
+        views::healthy(25),
+    ] {
         for (width, height) in [(80, 24), (120, 40), (200, 60), (50, 12), (20, 3)] {
             for script in ["", "pbb", "<enter>", "?", "sSET k", "<tab><tab>jj"] {
                 let mut screen = Screen::new(width, height, view.clone());
@@ -126,8 +140,10 @@ fn without_colours_no_cell_has_one() {
 fn row_of(view: ClusterView) -> String {
     let screen = Screen::new(80, 24, view).theme("default", Depth::Mono);
     let buffer = screen.buffer();
-    let row = (0..24).find(|y| (0..6).map(|x| buffer[(x, *y)].symbol()).collect::<String>().contains("n1")).unwrap_or(0);
-    (0..22).map(|x| format!("{}{:?}", buffer[(x, row)].symbol(), buffer[(x, row)].modifier)).collect()
+    let row =
+        (0..24).find(|y| (0..6).map(|x| buffer[(x, *y)].symbol()).collect::<String>().contains("n1")).unwrap_or(0);
+    let cell = |x: u16| format!("{}{:?}", buffer[(x, row)].symbol(), buffer[(x, row)].modifier);
+    (0..22).map(cell).collect::<Vec<_>>().concat()
 }
 
 #[test]
@@ -184,7 +200,11 @@ fn what_is_not_known_is_never_drawn_as_zero() {
     let row = picture.lines().find(|line| line.contains("n4") && line.contains("CANDIDATE")).unwrap_or_default();
     assert!(row.trim_end().ends_with('–'), "its sync time: {row}");
     let down = picture.lines().find(|line| line.contains("DOWN")).unwrap_or_default();
-    assert_eq!(down.matches('–').count(), 4, "lag without a leader, timer, messages and sync of a node that is down: {down}");
+    assert_eq!(
+        down.matches('–').count(),
+        4,
+        "lag without a leader, timer, messages and sync of a node that is down: {down}"
+    );
     assert!(screen.shows(&["no leader"]));
 }
 
@@ -245,21 +265,20 @@ fn hostile_text_never_reaches_the_terminal() {
                 }
                 let mut bytes = Vec::new();
                 let viewport = ratatui::Viewport::Fixed(buffer.area);
-                let mut terminal = Terminal::with_options(CrosstermBackend::new(&mut bytes), ratatui::TerminalOptions { viewport })
-                    .expect("a terminal over bytes");
+                let mut terminal =
+                    Terminal::with_options(CrosstermBackend::new(&mut bytes), ratatui::TerminalOptions { viewport })
+                        .expect("a terminal over bytes");
                 terminal.get_frame().buffer_mut().merge(&buffer);
                 terminal.flush().expect("bytes can be written");
                 drop(terminal);
                 if let Err(why) = only_signs_and_styles(&bytes) {
                     panic!("{why}: {text:?} at {width}x{height} after {script}");
                 }
-                let mut parser = vt100::Parser::new(
-                    height.try_into().expect("rows"),
-                    width.try_into().expect("columns"),
-                    0,
-                );
+                let mut parser =
+                    vt100::Parser::new(height.try_into().expect("rows"), width.try_into().expect("columns"), 0);
                 parser.process(&bytes);
-                let seen: Vec<String> = parser.screen().contents().lines().map(|line| line.trim_end().to_owned()).collect();
+                let seen: Vec<String> =
+                    parser.screen().contents().lines().map(|line| line.trim_end().to_owned()).collect();
                 let drawn: Vec<String> = screen.picture().lines().map(str::to_owned).collect();
                 for (row, line) in seen.iter().enumerate() {
                     assert_eq!(Some(line), drawn.get(row), "row {row} at {width}x{height} after {script}");
