@@ -287,10 +287,12 @@ pub fn document() -> String {
          `?` shows the same list on the screen, searchable, and runs what is selected.\n",
     );
     for context in Context::ALL {
-        out += &format!("\n## {}\n\n| keys | action | what it does |\n|---|---|---|\n", context.title());
+        out += "\n## ";
+        out += context.title();
+        out += "\n\n| keys | action | what it does |\n|---|---|---|\n";
         for row in TABLE.iter().filter(|row| row.context == context) {
             let keys: Vec<String> = row.keys.iter().map(|key| format!("`{key}`")).collect();
-            out += &format!("| {} | {} | {} |\n", keys.join(" "), row.name, row.help);
+            out += &["| ", &keys.join(" "), " | ", row.name, " | ", row.help, " |\n"].concat();
         }
     }
     out

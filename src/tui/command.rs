@@ -58,9 +58,9 @@ pub fn usage(line: &str) -> Option<(&'static str, &'static str)> {
 pub fn duration(us: u64) -> String {
     match us {
         0..1_000 => format!("{us}us"),
-        1_000..10_000 if us % 1000 != 0 => format!("{:.1}ms", us as f64 / 1e3),
+        1_000..10_000 if !us.is_multiple_of(1000) => format!("{:.1}ms", us as f64 / 1e3),
         1_000..1_000_000 => format!("{}ms", us / 1000),
-        1_000_000..10_000_000 if us % 1_000_000 != 0 => format!("{:.1}s", us as f64 / 1e6),
+        1_000_000..10_000_000 if !us.is_multiple_of(1_000_000) => format!("{:.1}s", us as f64 / 1e6),
         1_000_000..60_000_000 => format!("{}s", us / 1_000_000),
         60_000_000..3_600_000_000 => format!("{}m{:02}s", us / 60_000_000, us / 1_000_000 % 60),
         _ => format!("{}h{:02}m", us / 3_600_000_000, us / 60_000_000 % 60),

@@ -2,6 +2,8 @@
 //!
 //! Kept true: each takes one cell; none is an emoji; each state differs in its sign or word, never by colour alone.
 
+use std::borrow::Cow;
+
 use crate::control::{Life, NodeView};
 use crate::raft::Role;
 
@@ -114,6 +116,32 @@ impl Glyphs {
     #[must_use]
     pub const fn of(ascii: bool) -> &'static Self {
         if ascii { &ASCII } else { &UNICODE }
+    }
+
+    /// A sentence in this set: signs of the narrator that ASCII lacks are spelt out. Keys and values stay as they are.
+    #[must_use]
+    pub fn spell<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.ellipsis == UNICODE.ellipsis || text.is_ascii() {
+            return Cow::Borrowed(text);
+        }
+        let spelt = |c: char| match c {
+            '§' => Some("par. "),
+            '…' => Some("..."),
+            '–' => Some("-"),
+            '→' => Some(">"),
+            '↑' => Some("^"),
+            '↓' => Some("v"),
+            '←' => Some("<"),
+            _ => None,
+        };
+        let mut out = String::with_capacity(text.len());
+        for c in text.chars() {
+            match spelt(c) {
+                Some(words) => out += words,
+                None => out.push(c),
+            }
+        }
+        Cow::Owned(out)
     }
 
     /// The sign of a node.

@@ -27,8 +27,8 @@ pub fn look_up(context: Context, before: Option<Key>, key: Key) -> Found {
     if let Some(row) = here().find(|row| row.keys.contains(&wanted.as_str())) {
         return Found::Action(row.action);
     }
-    let starts = |keys: &&str| keys.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.starts_with(' '));
-    if here().any(|row| row.keys.iter().any(|keys| starts(&keys))) { Found::Prefix } else { Found::Nothing }
+    let starts = |keys: &str| keys.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.starts_with(' '));
+    if here().any(|row| row.keys.iter().any(|keys| starts(keys))) { Found::Prefix } else { Found::Nothing }
 }
 
 /// What can follow a prefix: keys and what they do.

@@ -90,7 +90,7 @@ pub enum TuiError {
 /// Shortest time between two frames.
 const FRAME: Duration = Duration::from_millis(50);
 /// How often seconds are looked at when nothing else happens.
-const SECOND: Duration = Duration::from_millis(1000);
+const SECOND: Duration = Duration::from_secs(1);
 /// How many observations are taken before the next frame at most.
 const DRAIN: usize = 4096;
 

@@ -121,7 +121,7 @@ impl Draft {
         let next =
             self.preset.and_then(|preset| Preset::ALL.iter().position(|one| *one == preset)).map_or(0, |at| at + 1);
         let preset = Preset::ALL[next % Preset::ALL.len()];
-        let leader = view.leader().map(|leader| leader.id).or(self.places.first().map(|(id, _)| *id));
+        let leader = view.leader().map(|leader| leader.id).or_else(|| self.places.first().map(|(id, _)| *id));
         let (small, count) = ((self.places.len().saturating_sub(1)) / 2, self.places.len());
         let mut others = 0;
         for (at, (id, side)) in self.places.iter_mut().enumerate() {

@@ -190,13 +190,11 @@ impl Reader<'_> {
         let mut modifiers = Modifier::empty();
         for item in array {
             let word = self.string(item)?;
-            match MODIFIERS.iter().find(|(name, _)| *name == word) {
-                Some((_, modifier)) => modifiers |= *modifier,
-                None => {
-                    let hint = did_you_mean(word, MODIFIERS.iter().map(|(name, _)| *name));
-                    return Err(self.wrong(item.span(), format!("unknown modifier \"{word}\"{hint}")));
-                }
-            }
+            let Some((_, modifier)) = MODIFIERS.iter().find(|(name, _)| *name == word) else {
+                let hint = did_you_mean(word, MODIFIERS.iter().map(|(name, _)| *name));
+                return Err(self.wrong(item.span(), format!("unknown modifier \"{word}\"{hint}")));
+            };
+            modifiers |= *modifier;
         }
         Ok(modifiers)
     }
@@ -245,7 +243,10 @@ fn parse_hex(hex: &str) -> Option<Color> {
     let digits: Vec<u8> = hex.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect::<Option<_>>()?;
     match digits[..] {
         [r, g, b] => Some(Color::Rgb(r * 17, g * 17, b * 17)),
-        [r, s, g, h, b, c] => Some(Color::Rgb(r * 16 + s, g * 16 + h, b * 16 + c)),
+        [_, _, _, _, _, _] => {
+            let pair = |at: usize| digits[at] * 16 + digits[at + 1];
+            Some(Color::Rgb(pair(0), pair(2), pair(4)))
+        }
         _ => None,
     }
 }

@@ -192,12 +192,12 @@ impl Theme {
     pub fn load(name: &str, folders: &[&Path], depth: Depth) -> Result<Self, ThemeError> {
         let mut chain: Vec<ThemeFile> = Vec::new();
         let mut next = Some(name.to_owned());
-        while let Some(name) = next {
+        while let Some(name) = next.take() {
             let file = read(&name, folders)?;
             if chain.len() >= DEEPEST || chain.iter().any(|earlier| earlier.source == file.source) {
                 return Err(ThemeError::Circle(name));
             }
-            next = file.inherits.clone();
+            next.clone_from(&file.inherits);
             chain.push(file);
         }
         Ok(Self::resolve(&chain, depth))
@@ -297,7 +297,7 @@ impl Paint {
 }
 
 fn read(name: &str, folders: &[&Path]) -> Result<ThemeFile, ThemeError> {
-    let looks_like_path = name.contains('/') || name.ends_with(".toml");
+    let looks_like_path = name.contains('/') || Path::new(name).extension().is_some_and(|end| end == "toml");
     let candidates: Vec<std::path::PathBuf> = if looks_like_path {
         vec![name.into()]
     } else {
@@ -308,13 +308,11 @@ fn read(name: &str, folders: &[&Path]) -> Result<ThemeFile, ThemeError> {
         let text = std::fs::read_to_string(path).map_err(|source| ThemeError::Read { path: shown.clone(), source })?;
         return Ok(ThemeFile::parse(&shown, &text)?);
     }
-    match BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
-        Some((name, text)) => Ok(ThemeFile::parse(&format!("themes/{name}.toml"), text)?),
-        None => {
-            let hint = file::did_you_mean(name, BUILT_IN.iter().map(|(name, _)| *name));
-            Err(ThemeError::NotFound { name: name.to_owned(), hint })
-        }
-    }
+    let Some((name, text)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) else {
+        let hint = file::did_you_mean(name, BUILT_IN.iter().map(|(name, _)| *name));
+        return Err(ThemeError::NotFound { name: name.to_owned(), hint });
+    };
+    Ok(ThemeFile::parse(&format!("themes/{name}.toml"), text)?)
 }
 
 /// Modifiers by the names that theme files use.

@@ -103,15 +103,12 @@ fn isolate(state: &mut State) -> Vec<Effect> {
 /// A step from the pace that was asked for last, so that two quick presses are two steps.
 fn pace(state: &mut State, faster: bool) -> Vec<Effect> {
     let asked = state.asked.iter().rev().find_map(|asked| pace_of(&asked.operation));
-    match command::next_pace(asked.unwrap_or(state.view.pace), faster) {
-        Some(pace) => ask(state, Operation::Pace(pace)),
-        None => {
-            let end =
-                if faster { "the cluster runs in real time: it cannot go faster" } else { "1/100 is the slowest pace" };
-            toast(state, Tone::Info, String::from(end));
-            Vec::new()
-        }
+    if let Some(pace) = command::next_pace(asked.unwrap_or(state.view.pace), faster) {
+        return ask(state, Operation::Pace(pace));
     }
+    let end = if faster { "the cluster runs in real time: it cannot go faster" } else { "1/100 is the slowest pace" };
+    toast(state, Tone::Info, String::from(end));
+    Vec::new()
 }
 
 fn pace_of(operation: &Operation) -> Option<Pace> {

@@ -68,7 +68,6 @@ pub(super) fn other_key(state: &mut State, key: Key) -> Vec<Effect> {
 pub(super) fn act(state: &mut State, action: Overlay) -> Vec<Effect> {
     let page = state.height.saturating_sub(8).max(1);
     match (&mut state.mode, action) {
-        (_, Overlay::Close) => state.mode = Mode::Browse,
         (Mode::Help(help), Overlay::Run) => {
             let chosen = matching(help.filter.value()).get(help.selected).copied();
             state.mode = Mode::Browse;
@@ -76,7 +75,7 @@ pub(super) fn act(state: &mut State, action: Overlay) -> Vec<Effect> {
                 return run(state, row);
             }
         }
-        (_, Overlay::Run) => state.mode = Mode::Browse,
+        (_, Overlay::Run | Overlay::Close) => state.mode = Mode::Browse,
         (Mode::Help(help), moved) => {
             let last = matching(help.filter.value()).len().saturating_sub(1);
             help.selected = match moved {

@@ -105,9 +105,8 @@ pub(super) fn draw_line(pen: &mut Pen<'_>, input: &tui_input::Input, theme: &The
     let room = usize::from(pen.left().saturating_sub(2)).max(1);
     let scroll = input.visual_scroll(room);
     let mut seen = 0;
-    let mut at = 0;
     let (mut before, mut under, mut after) = (String::new(), String::from(" "), String::new());
-    for c in input.value().chars() {
+    for (at, c) in input.value().chars().enumerate() {
         let wide = unicode_width::UnicodeWidthChar::width(c).unwrap_or(0);
         if seen >= scroll && seen + wide <= scroll + room {
             match at.cmp(&input.cursor()) {
@@ -117,7 +116,6 @@ pub(super) fn draw_line(pen: &mut Pen<'_>, input: &tui_input::Input, theme: &The
             }
         }
         seen += wide;
-        at += 1;
     }
     pen.put(&before, style).put(&under, theme.style(Slot::Cursor)).put(&after, style);
 }

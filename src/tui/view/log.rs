@@ -129,13 +129,12 @@ fn draw_leader_line(context: &Context<'_>, inner: Rect, buf: &mut Buffer) {
         return;
     };
     let text = theme.style(Slot::Text);
-    let mut parts: Vec<(&str, Vec<(NodeId, u64)>)> = Vec::new();
-    parts.push(("match", leader.peers.iter().map(|peer| (peer.id, peer.match_index.0)).collect()));
-    parts.push(("next", leader.peers.iter().map(|peer| (peer.id, peer.next_index.0)).collect()));
+    let matches: Vec<(NodeId, u64)> = leader.peers.iter().map(|peer| (peer.id, peer.match_index.0)).collect();
+    let nexts: Vec<(NodeId, u64)> = leader.peers.iter().map(|peer| (peer.id, peer.next_index.0)).collect();
     pen.put(&format!("{} knows", leader.id), theme.style(Slot::Leader));
     pen.put(&format!("  committed {}", leader.commit), text);
     let one = |(id, index): &(NodeId, u64)| format!(" {id} {index}");
-    for (word, values) in parts {
+    for (word, values) in [("match", matches), ("next", nexts)] {
         let list: String = values.iter().map(one).collect();
         if u16::try_from(word.len() + list.len() + 3).unwrap_or(u16::MAX) > pen.left() {
             return;

@@ -27,12 +27,13 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         format!("raft-tui {stopped}{leads}, {up}, {writes}, enlarge to 60x16"),
         format!("{stopped}{leads}, {up}, {writes}, enlarge to 60x16"),
         format!("{leads}, {writes}, enlarge to 60x16"),
+        format!("{leads}, {up}, {writes}"),
         format!("{leads}, {writes}"),
         leads,
     ];
     let second = "enlarge to 60x16";
     let fits = forms.iter().find(|form| width(form) <= area.width);
-    let shown = fits.or(forms.last()).map_or("", String::as_str);
+    let shown = fits.or_else(|| forms.last()).map_or("", String::as_str);
     Pen::new(buf, area, 0, state).put(shown, theme.style(slot));
     if area.height > 1 && !shown.contains(second) && width(second) <= area.width {
         Pen::new(buf, area, 1, state).put(second, theme.style(Slot::Muted));

@@ -87,7 +87,8 @@ impl<'b> Pen<'b> {
     pub(super) fn put(&mut self, text: &str, style: Style) -> &mut Self {
         let room = self.left();
         if room > 0 {
-            let text = cut(text, room, self.glyphs);
+            let text = self.glyphs.spell(text);
+            let text = cut(&text, room, self.glyphs);
             (self.x, _) = self.buf.set_stringn(self.x, self.y, text, usize::from(room), style);
         }
         self

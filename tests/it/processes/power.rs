@@ -8,7 +8,7 @@ use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::program::Program;
+use crate::support::program::{Acknowledged, Program};
 use crate::support::syncs::{CALLS, strace_works, synced_lengths};
 
 /// Acknowledged writes before the power goes.
@@ -29,7 +29,7 @@ fn nothing_acknowledged_is_missing_when_unsynced_bytes_are() {
     let folder = tempfile::tempdir().expect("a folder");
     let log = folder.path().join("power.log");
     let mut data = folder.path().join("data-0");
-    let mut acknowledged: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut acknowledged = Acknowledged::default();
     let mut next = 0;
     for cut in 1..=CUTS {
         let before = journals(&data);
@@ -45,7 +45,7 @@ fn nothing_acknowledged_is_missing_when_unsynced_bytes_are() {
                 .arg(&log),
         );
         program.good("wait leader");
-        check(&mut program, &acknowledged);
+        acknowledged.check(&mut program, "the power cut");
         let first = next;
         let mut answered = 0;
         while answered < WRITES {
@@ -55,12 +55,12 @@ fn nothing_acknowledged_is_missing_when_unsynced_bytes_are() {
             }
             let answer = program.answer().expect("it lives");
             answered += 1;
-            note(&answer, &mut acknowledged);
+            acknowledged.note(&answer);
         }
         kill_traced(&mut program);
         // What had been answered before the kill and not read yet counts too.
         while let Some(answer) = program.answer() {
-            note(&answer, &mut acknowledged);
+            acknowledged.note(&answer);
         }
         drop(program);
         let trace = fs::read_to_string(&trace).expect("strace wrote a trace");
@@ -80,29 +80,10 @@ fn nothing_acknowledged_is_missing_when_unsynced_bytes_are() {
         log.to_str().expect("a path is text"),
     ]);
     program.good("wait leader");
-    check(&mut program, &acknowledged);
+    acknowledged.check(&mut program, "the power cut");
     program.good("wait converged");
     assert_eq!(program.told("quarantine"), 0, "no node promised more than it has: {:#?}", program.heard);
     assert!(program.end().success());
-}
-
-fn check(program: &mut Program, acknowledged: &BTreeMap<u64, u64>) {
-    for (key, value) in acknowledged {
-        let read: u64 = program.value(&format!("read k{key}")).parse().expect("values are numbers");
-        assert!(read >= *value, "k{key} had {value} acknowledged and has {read} after the power cut");
-    }
-}
-
-fn note(answer: &serde_json::Value, acknowledged: &mut BTreeMap<u64, u64>) {
-    if answer["kind"] != "applied" {
-        return;
-    }
-    let command = answer["command"].as_str().expect("a command is named");
-    let mut words = command.split_whitespace().skip(2);
-    let key = words.next().and_then(|key| key[1..].parse().ok()).expect("keys are k and a number");
-    let value: u64 = words.next().and_then(|value| value.parse().ok()).expect("values are numbers");
-    let newest = acknowledged.entry(key).or_insert(value);
-    *newest = value.max(*newest);
 }
 
 /// Kills the program behind strace; strace itself ends with it, its trace complete.

@@ -1,5 +1,6 @@
 //! The real binary, driven by lines through its `--json` door.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -138,6 +139,39 @@ impl Drop for Program {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The newest value of each key `k…` that was acknowledged; values rise with every write.
+#[derive(Debug, Default)]
+pub struct Acknowledged {
+    pub newest: BTreeMap<u64, u64>,
+    /// How many writes were acknowledged.
+    pub writes: u64,
+}
+
+impl Acknowledged {
+    /// Takes note of an answer, if it acknowledges a `submit SET k… value`.
+    pub fn note(&mut self, answer: &Value) {
+        if answer["e"] != "answer" || answer["kind"] != "applied" {
+            return;
+        }
+        let command = answer["command"].as_str().expect("a command is named");
+        let mut words = command.split_whitespace().skip(2);
+        let key = words.next().and_then(|key| key.strip_prefix('k')).and_then(|key| key.parse().ok());
+        let value = words.next().and_then(|value| value.parse().ok());
+        let (key, value) = key.zip(value).expect("keys are k and a number, values are numbers");
+        let newest = self.newest.entry(key).or_insert(value);
+        *newest = value.max(*newest);
+        self.writes += 1;
+    }
+
+    /// Nothing acknowledged is missing.
+    pub fn check(&self, program: &mut Program, after: &str) {
+        for (key, value) in &self.newest {
+            let read: u64 = program.value(&format!("read k{key}")).parse().expect("values are numbers");
+            assert!(read >= *value, "k{key} had {value} acknowledged and has {read} after {after}");
+        }
     }
 }
 

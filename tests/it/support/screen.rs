@@ -39,6 +39,11 @@ impl Screen {
         self
     }
 
+    /// Another console in the same state.
+    pub fn again(&self) -> Self {
+        Self { state: self.state.clone(), theme: self.theme.clone(), effects: Vec::new() }
+    }
+
     /// What was observed of the story of [`views::story`].
     pub fn story(mut self) -> Self {
         for observation in views::story() {

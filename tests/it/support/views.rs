@@ -229,7 +229,7 @@ pub fn partitioned() -> ClusterView {
     ];
     let mut cut = follower(2);
     (cut.term, cut.leader, cut.voted_for) = (Term(6), Some(id(1)), Some(id(1)));
-    cut.terms = old.terms.clone();
+    cut.terms.clone_from(&old.terms);
     cut.last = old.last;
     (cut.durable, cut.commit, cut.applied) = (Index(126), Index(122), Index(122));
     view.nodes[0] = old;
@@ -396,9 +396,9 @@ pub const HOSTILE: [&str; 10] = [
 /// A view in which each text is hostile.
 pub fn hostile(text: &str) -> ClusterView {
     let mut view = busy();
-    view.name = text.to_owned();
-    view.data_dir = text.to_owned();
-    view.faults[0].text = text.to_owned();
+    text.clone_into(&mut view.name);
+    text.clone_into(&mut view.data_dir);
+    text.clone_into(&mut view.faults[0].text);
     view.nodes[3].life = Life::Halted { why: text.to_owned() };
     view.nodes[0].notes = vec![text.to_owned()];
     view.writes = WritesStand::Stalled { why: text.to_owned() };

@@ -5,7 +5,7 @@ mod cluster_local;
 mod mesh;
 mod plain;
 mod storage_contract;
-mod telemetry;
 mod storage_fjall;
 mod storage_folder;
 mod storage_interrupted;
+mod telemetry;
