@@ -4,3 +4,4 @@ mod doors;
 mod kill;
 mod power;
 mod scripts;
+mod terminal;

@@ -13,4 +13,5 @@ pub mod script;
 pub mod second_machine;
 pub mod session;
 pub mod syncs;
+pub mod terminal;
 pub mod views;
