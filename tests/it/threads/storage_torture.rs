@@ -172,6 +172,26 @@ fn rot_at_length() {
     run(4_000);
 }
 
+/// The manifest of a keyspace, byte by byte: the database stops the process at some of them.
+#[test]
+fn no_rot_in_a_manifest_is_silent() {
+    let root = root_folder();
+    let (dir, log) = small(root.path());
+    let manifest = Path::new("db/keyspaces/1/v0");
+    let bytes = fs::read(dir.join(manifest)).expect("read");
+    let mut outcomes = Outcomes::default();
+    let place = root.path().join("rotten");
+    for at in (0..bytes.len()).step_by(5) {
+        copy(&dir, &place);
+        let mut rotten = bytes.clone();
+        rotten[at] ^= 0x80;
+        fs::write(place.join(manifest), &rotten).expect("written");
+        judge(&place, &log, &format!("byte {at} of the manifest"), false, &mut outcomes);
+        fs::remove_dir_all(&place).expect("removed");
+    }
+    assert!(outcomes.quarantined > 20 && outcomes.harmless == 0, "{outcomes:?}");
+}
+
 /// Files of the database that are not there any more, or are empty.
 #[test]
 fn no_lost_file_is_silent() {
