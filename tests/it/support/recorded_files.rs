@@ -98,7 +98,9 @@ impl RecordedFiles {
     pub fn death(&self, steps: usize) -> Self {
         let trace = self.state.lock().expect("not poisoned").trace[..steps].to_vec();
         let mut image = self.start.clone();
-        trace.iter().for_each(|op| image.apply(op));
+        for op in &trace {
+            image.apply(op);
+        }
         Self { start: self.start.clone(), state: Arc::new(Mutex::new(State { image, trace })) }
     }
 
