@@ -83,12 +83,19 @@ fn a_closed_terminal_ends_it() {
 
 #[test]
 fn ctrl_z_gives_the_terminal_back_until_it_is_continued() {
-    let mut terminal = console(80, 24);
+    let mut terminal = Terminal::shell(80, 24);
+    terminal.until_shown("shell>");
+    let program = env!("CARGO_BIN_EXE_raft-tui");
+    terminal.press(&format!("{program} --nodes 3 --pace real --memory\r"));
+    terminal.until_shown("LEADER");
     terminal.press("\u{1a}");
     terminal.until("given back", |_| !terminal.is_taken());
-    signal(&terminal, Signal::CONT);
+    terminal.until_shown("Stopped");
+    terminal.press("fg\r");
     terminal.until_shown("LEADER");
-    assert!(terminal.is_taken());
+    assert!(terminal.is_taken(), "it has its screen again");
     terminal.press("q");
+    terminal.until("given back at the end", |_| !terminal.is_taken());
+    terminal.press("exit $?\r");
     assert!(terminal.end().0.success());
 }

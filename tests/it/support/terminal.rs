@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ pub struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     master: Option<Box<dyn MasterPty + Send>>,
     keys: Option<Box<dyn Write + Send>>,
+    /// Ends the reading, which holds the terminal open too.
+    closed: Arc<AtomicBool>,
     screen: Arc<Mutex<vt100::Parser>>,
 }
 
@@ -25,9 +28,21 @@ const fn size(columns: u16, rows: u16) -> PtySize {
 impl Terminal {
     /// Starts `raft-tui` with these arguments on a terminal of this size.
     pub fn start(columns: u16, rows: u16, arguments: &[&str]) -> Self {
-        let pair = native_pty_system().openpty(size(columns, rows)).expect("the system has terminals");
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_raft-tui"));
         command.args(arguments);
+        Self::run(columns, rows, command)
+    }
+
+    /// Starts a shell with job control, as people have one.
+    pub fn shell(columns: u16, rows: u16) -> Self {
+        let mut command = CommandBuilder::new("bash");
+        command.args(["--norc", "--noprofile", "-i"]);
+        command.env("PS1", "shell> ");
+        Self::run(columns, rows, command)
+    }
+
+    fn run(columns: u16, rows: u16, mut command: CommandBuilder) -> Self {
+        let pair = native_pty_system().openpty(size(columns, rows)).expect("the system has terminals");
         command.env("TERM", "xterm-256color");
         command.env_remove("NO_COLOR");
         let child = pair.slave.spawn_command(command).expect("the binary starts");
@@ -35,12 +50,13 @@ impl Terminal {
         let wide = |length| NonZeroU16::new(length).expect("a terminal has cells");
         let screen = Arc::new(Mutex::new(vt100::Parser::new(wide(rows), wide(columns), 0)));
         let mut output = pair.master.try_clone_reader().expect("a terminal can be read");
+        let closed = Arc::new(AtomicBool::new(false));
         std::thread::spawn({
-            let screen = Arc::clone(&screen);
+            let (screen, closed) = (Arc::clone(&screen), Arc::clone(&closed));
             move || {
                 let mut bytes = [0; 4096];
                 while let Ok(count) = output.read(&mut bytes) {
-                    if count == 0 {
+                    if count == 0 || closed.load(Ordering::SeqCst) {
                         return;
                     }
                     screen.lock().unwrap_or_else(PoisonError::into_inner).process(&bytes[..count]);
@@ -48,7 +64,7 @@ impl Terminal {
             }
         });
         let keys = pair.master.take_writer().expect("a terminal can be typed on");
-        Self { child, master: Some(pair.master), keys: Some(keys), screen }
+        Self { child, master: Some(pair.master), keys: Some(keys), closed, screen }
     }
 
     pub fn id(&self) -> u32 {
@@ -97,6 +113,7 @@ impl Terminal {
 
     /// The terminal is closed under the program.
     pub fn close(&mut self) {
+        self.closed.store(true, Ordering::SeqCst);
         self.keys = None;
         self.master = None;
     }
