@@ -173,15 +173,19 @@ fn node_lines(context: &Context<'_>, node: &NodeView, columns: u16) -> Vec<Line>
     let time = |us: Option<u64>| us.map_or_else(|| String::from(unknown), duration);
     say("is", String::new());
     say("term", format!("{}, voted for {}, follows {}", node.term, name(node.voted_for), name(node.leader)));
-    let count = (node.last.index.0 + 1).saturating_sub(node.first_index.0);
-    let snapshot = if node.snapshot.0 == 0 { String::new() } else { format!(", snapshot up to {}", node.snapshot) };
-    say("log", format!("{count} entries up to {}, {}{snapshot}", node.last, bytes(node.log_bytes)));
+    let snapshot = if node.snapshot.0 == 0 { String::new() } else { format!(", snapshot {}", node.snapshot) };
+    let log = if node.last.index < node.first_index {
+        format!("empty{snapshot}")
+    } else {
+        format!("{} to {}, last term {}{snapshot}", node.first_index, node.last.index, node.last.term)
+    };
+    say("log", log);
     say("", format!("durable {}  commit {}  apply {}", node.durable, node.commit, node.applied));
     say("state", format!("digest {} at {}", node.digest, node.applied));
     if node.is_running() {
         let timer = match (node.role, node.heartbeat) {
             (Role::Leader, Some((left, of))) => {
-                format!("next heartbeat in {} (every {})", duration(left * TICK_US), duration(of * TICK_US))
+                format!("heartbeat in {}, each {}", duration(left * TICK_US), duration(of * TICK_US))
             }
             _ => format!(
                 "election {} of {}",
@@ -200,10 +204,10 @@ fn node_lines(context: &Context<'_>, node: &NodeView, columns: u16) -> Vec<Line>
         say(
             "messages",
             format!(
-                "in {}/s, out {}/s; {} and {} in all",
+                "in {}/s ({}), out {}/s ({})",
                 rate(node.in_per_second),
-                rate(node.out_per_second),
                 node.messages_in,
+                rate(node.out_per_second),
                 node.messages_out
             ),
         );

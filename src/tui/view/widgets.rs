@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
@@ -171,13 +171,25 @@ pub(super) fn pane(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer, f
             buf[place].set_symbol(corner);
         }
     }
+    let plain = |buf: &mut Buffer, from: u16, columns: u16| {
+        // The line's own bold or dim must not show through.
+        for x in from..from.saturating_add(columns).min(right) {
+            buf[(x, area.y)].modifier = Modifier::empty();
+        }
+    };
     let title_style = if frame.focused { style.patch(theme.style(Slot::Title)) } else { theme.style(Slot::Title) };
     let title = format!(" {} ", frame.title);
     let start = area.x.saturating_add(2);
+    plain(buf, start, width(&title));
+    let wanted = spans_width(frame.note).saturating_add(2);
+    let room = area.width.saturating_sub(4 + width(&title));
+    let note_fits = !frame.note.is_empty() && wanted <= room;
+    if note_fits {
+        plain(buf, area.right().saturating_sub(2 + wanted), wanted);
+    }
     let mut pen = Pen::new(buf, Rect { x: start, width: area.width.saturating_sub(4), ..area }, 0, state);
     pen.put(&title, title_style);
-    let wanted = spans_width(frame.note).saturating_add(2);
-    if !frame.note.is_empty() && wanted <= pen.left() {
+    if note_fits && wanted <= pen.left() {
         let column = pen.column() + pen.left() - wanted;
         pen.to(column).put(" ", style).spans(frame.note).put(" ", style);
     }
