@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::nodes::{Context, TICK_US, percent};
-use super::widgets::{Frame, Pen, Span, blank, bytes, cut, middle, pane, rate, span, stamp, tone};
+use super::widgets::{Frame, Pen, Span, blank, bytes, cut, middle, pane, rate, span, stamp, tone, wrap};
 use crate::control::{Life, LinkRule, NodeView};
 use crate::raft::Role;
 use crate::raft::event::Mode;
@@ -99,40 +99,6 @@ fn write(state: &State, lines: &[Line], scroll: u16, area: Rect, buf: &mut Buffe
     for (row, line) in lines.iter().skip(usize::from(scroll)).take(usize::from(area.height)).enumerate() {
         Pen::new(buf, area, u16::try_from(row).unwrap_or(u16::MAX), state).spans(line);
     }
-}
-
-/// Text broken into lines at spaces.
-fn wrap(text: &str, columns: u16) -> Vec<String> {
-    let columns = columns.max(8);
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let mut word = word.to_owned();
-        loop {
-            let line = lines.last_mut().map_or(0, |line| super::widgets::width(line));
-            let gap = u16::from(line > 0);
-            if line + gap + super::widgets::width(&word) <= columns {
-                if let Some(last) = lines.last_mut() {
-                    if gap > 0 {
-                        last.push(' ');
-                    }
-                    *last += &word;
-                }
-                break;
-            }
-            if line > 0 {
-                lines.push(String::new());
-                continue;
-            }
-            // A word longer than a line is broken where it must be.
-            let head: String = word.chars().take(usize::from(columns / 2)).collect();
-            word = word.chars().skip(usize::from(columns / 2)).collect();
-            if let Some(last) = lines.last_mut() {
-                *last = head;
-            }
-            lines.push(String::new());
-        }
-    }
-    lines
 }
 
 fn event_lines(state: &State, theme: &Theme, serial: u64, columns: u16) -> Vec<Line> {

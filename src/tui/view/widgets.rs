@@ -56,6 +56,49 @@ pub(super) fn cut<'a>(text: &'a str, columns: u16, glyphs: &Glyphs) -> Cow<'a, s
     Cow::Owned(kept)
 }
 
+/// The text, cut between two words if it takes more columns.
+pub(super) fn cut_at_word(text: &str, columns: u16, glyphs: &Glyphs) -> String {
+    let cut = cut(text, columns, glyphs);
+    match cut.strip_suffix(glyphs.ellipsis).and_then(|kept| kept.rsplit_once(' ')) {
+        Some((words, _)) if width(text) > columns && !words.trim().is_empty() => format!("{words} {}", glyphs.ellipsis),
+        _ => cut.into_owned(),
+    }
+}
+
+/// Text broken into lines at spaces.
+pub(super) fn wrap(text: &str, columns: u16) -> Vec<String> {
+    let columns = columns.max(8);
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let mut word = word.to_owned();
+        loop {
+            let used = lines.last().map_or(0, |line| width(line));
+            let gap = u16::from(used > 0);
+            if used + gap + width(&word) <= columns {
+                if let Some(last) = lines.last_mut() {
+                    if gap > 0 {
+                        last.push(' ');
+                    }
+                    *last += &word;
+                }
+                break;
+            }
+            if used > 0 {
+                lines.push(String::new());
+                continue;
+            }
+            // A word longer than a line is broken where it must be.
+            let head: String = word.chars().take(usize::from(columns / 2)).collect();
+            word = word.chars().skip(usize::from(columns / 2)).collect();
+            if let Some(last) = lines.last_mut() {
+                *last = head;
+            }
+            lines.push(String::new());
+        }
+    }
+    lines
+}
+
 /// Writes a line from left to right.
 pub(super) struct Pen<'b> {
     buf: &'b mut Buffer,
