@@ -1,5 +1,6 @@
 //! The real binary.
 
+mod console;
 mod doors;
 mod kill;
 mod power;
