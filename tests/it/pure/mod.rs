@@ -4,6 +4,7 @@ mod control_grammar;
 mod control_narrate;
 mod control_words;
 mod faults_rules;
+mod formats_core;
 mod kv_commands;
 mod kv_store;
 mod raft_golden;
