@@ -2,6 +2,7 @@
 
 mod console;
 mod doors;
+mod formats;
 mod kill;
 mod power;
 mod scripts;

@@ -5,6 +5,7 @@ mod control_narrate;
 mod control_words;
 mod faults_rules;
 mod formats_core;
+mod formats_trace;
 mod kv_commands;
 mod kv_store;
 mod raft_golden;
