@@ -7,7 +7,6 @@ pub mod gated_files;
 pub mod laws;
 pub mod logs;
 pub mod program;
-pub mod pty;
 pub mod recorded_files;
 pub mod screen;
 pub mod script;
