@@ -37,3 +37,8 @@ transcripts! {
     figure_7
     figure_8
 }
+#[test]
+fn scratch() {
+    let Ok(path) = std::env::var("SCRIPT") else { return };
+    println!("{}", script::run(&std::fs::read_to_string(path).unwrap()));
+}

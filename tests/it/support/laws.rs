@@ -120,6 +120,13 @@ impl Laws {
                 durable.current_term
             ),
         }
+        if let Message::AppendEntries(append) = message {
+            let mut before = append.prev.index;
+            for entry in &append.entries {
+                assert_eq!(entry.index, before.next(), "T-41: {from} sends entries with a gap: {envelope}");
+                before = entry.index;
+            }
+        }
         let vote = match message {
             Message::RequestVote { last } => {
                 assert!(
