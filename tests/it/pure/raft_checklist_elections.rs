@@ -347,11 +347,13 @@ fn t27_a_refused_vote_and_a_higher_term_do_not_reset_the_timer() {
 fn t28_who_is_installing_a_snapshot_does_not_stand() {
     let snapshot = snapshot(&[1, 1, 1], 3);
     let mut cores = Cores::new(3);
-    cores.hold_disk(n(1));
+    // It is durable, and the machine is still being rebuilt.
+    cores.node_mut(n(1)).installs_held = true;
     cores.hear(n(2), n(1), 1, piece(&snapshot, 0, snapshot.1.len()));
+    cores.wire.clear();
     cores.tick(n(1), 100);
-    assert_eq!(cores.status(n(1)).role, Role::Follower);
-    cores.release_disk(n(1));
+    assert_eq!((cores.status(n(1)).role, cores.wire.len()), (Role::Follower, 0));
+    cores.release_install(n(1));
     assert_eq!(cores.status(n(1)).commit, Index(3));
     cores.wire.clear();
     cores.campaign(n(1));

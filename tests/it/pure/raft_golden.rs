@@ -36,9 +36,10 @@ transcripts! {
     replication
     figure_7
     figure_8
-}
-#[test]
-fn scratch() {
-    let Ok(path) = std::env::var("SCRIPT") else { return };
-    println!("{}", script::run(&std::fs::read_to_string(path).unwrap()));
+    leader_change
+    pre_vote_and_check_quorum
+    snapshot
+    read_index
+    quarantine
+    disk_aba
 }

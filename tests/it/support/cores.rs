@@ -167,6 +167,9 @@ pub struct Core {
     pub events: Vec<EventKind>,
     /// Requests for snapshots are not heard.
     pub snapshots_held: bool,
+    /// The machine is slow to be rebuilt from a received snapshot.
+    pub installs_held: bool,
+    installing: Option<SnapshotMeta>,
 }
 
 /// The cluster.
@@ -224,6 +227,8 @@ impl Cores {
                 answers: Vec::new(),
                 events: Vec::new(),
                 snapshots_held: false,
+                installs_held: false,
+                installing: None,
             };
             cores.nodes.insert(id, node);
             cores.restart(id);
@@ -343,6 +348,8 @@ impl Cores {
         node.disk.held = false;
         node.machine = Machine::default();
         node.snapshots_held = false;
+        node.installs_held = false;
+        node.installing = None;
         self.line("crash", || format!("{id} crashes"));
     }
 
@@ -598,9 +605,7 @@ impl Cores {
         self.node_mut(id).outbox.extend(sends);
         let installed = if self.node(id).disk.held { None } else { self.sync_queue(id, usize::MAX, &mut inputs) };
         self.let_go(id);
-        if let Some(meta) = installed {
-            inputs.push(Input::SnapshotInstalled(meta));
-        }
+        inputs.extend(self.install(id, installed));
         if let Some(request) = take_snapshot
             && !self.node(id).snapshots_held
         {
@@ -627,12 +632,28 @@ impl Cores {
         let installed = self.sync_queue(id, count, &mut inputs);
         self.let_go(id);
         let Some(Input::Persisted(point)) = inputs.pop() else { return None };
-        if let Some(meta) = installed {
+        if let Some(input) = self.install(id, installed) {
             self.step(id, Input::Persisted(point));
-            self.step(id, Input::SnapshotInstalled(meta));
+            self.step(id, input);
             return None;
         }
         Some(point)
+    }
+
+    fn install(&mut self, id: NodeId, durable: Option<SnapshotMeta>) -> Option<Input> {
+        let node = self.node_mut(id);
+        if durable.is_some() {
+            node.installing = durable;
+        }
+        if node.installs_held { None } else { node.installing.take().map(Input::SnapshotInstalled) }
+    }
+
+    /// The machine has been rebuilt at last.
+    pub fn release_install(&mut self, id: NodeId) {
+        self.node_mut(id).installs_held = false;
+        if let Some(input) = self.install(id, None) {
+            self.step(id, input);
+        }
     }
 
     /// Makes the oldest writes durable, as one group. Gives the snapshot that was installed with them.
