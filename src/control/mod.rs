@@ -15,6 +15,7 @@ pub mod operation;
 pub mod words;
 
 pub use observation::{
-    ActiveFault, ClientsView, ClusterView, Happened, Latency, Life, LoadView, NodeView, Observation, What, WritesStand,
+    ActiveFault, ClientsView, ClusterView, Happened, Latency, Life, LinkState, LoadView, NodeView, Observation, What,
+    WritesStand,
 };
 pub use operation::{Answer, Capabilities, Condition, LinkRule, Links, Operation, OperationId, Pace, Request, Target};

@@ -97,8 +97,12 @@ pub struct NodeView {
     pub out_per_second: f32,
     /// How long its disk takes for a group of writes, in real time.
     pub sync: Latency,
+    /// Leader: from proposal to durable in its own log, in cluster time.
+    pub durable_latency: Latency,
     /// Leader: from proposal to commit, in cluster time.
     pub commit_latency: Latency,
+    /// Leader: from proposal to applied, in cluster time.
+    pub apply_latency: Latency,
     /// Sentences about what its store repaired when it was opened.
     pub notes: Vec<String>,
 }
@@ -261,15 +265,7 @@ impl ClusterView {
 
     /// What is done to messages from `from` to `to`.
     pub fn rules_on(&self, from: NodeId, to: NodeId) -> impl Iterator<Item = LinkRule> + '_ {
-        self.links
-            .iter()
-            .filter(move |link| match link.links {
-                Links::One { from: one, to: other } => (one, other) == (from, to),
-                Links::Between(one, other) => (one, other) == (from, to) || (other, one) == (from, to),
-                Links::Of(node) => node == from || node == to,
-                Links::All => true,
-            })
-            .map(|link| link.rule)
+        self.links.iter().filter(move |link| link.links.covers(from, to)).map(|link| link.rule)
     }
 }
 

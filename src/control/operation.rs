@@ -9,7 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::observation::ClusterView;
-use crate::raft::{Index, MessageKind, NodeId, Term};
+use crate::raft::{Index, NodeId, Term};
+pub use crate::transport::faults::{LinkRule, Links};
 
 /// Tells the answers of one session apart.
 pub type OperationId = u64;
@@ -42,67 +43,6 @@ impl fmt::Display for Target {
             Self::All => write!(f, "all"),
         }
     }
-}
-
-/// A set of directed links.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Links {
-    /// From one node to another, in this direction only.
-    One {
-        /// Sender.
-        from: NodeId,
-        /// Receiver.
-        to: NodeId,
-    },
-    /// Both directions between two nodes.
-    Between(NodeId, NodeId),
-    /// Every link from and to this node.
-    Of(NodeId),
-    /// Every link.
-    All,
-}
-
-impl fmt::Display for Links {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::One { from, to } => write!(f, "{from}>{to}"),
-            Self::Between(one, other) => write!(f, "{one}<>{other}"),
-            Self::Of(node) => write!(f, "{node}"),
-            Self::All => write!(f, "all"),
-        }
-    }
-}
-
-/// What a link does to the messages that it carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkRule {
-    /// Nothing passes; or nothing of one kind.
-    Cut {
-        /// `None`: all kinds.
-        kind: Option<MessageKind>,
-    },
-    /// Each message takes longer by this much, plus up to the jitter.
-    Delay {
-        /// Microseconds of cluster time.
-        delay_us: u64,
-        /// Microseconds of cluster time.
-        jitter_us: u64,
-    },
-    /// Messages are lost with this chance.
-    Loss {
-        /// Of a million.
-        per_million: u32,
-    },
-    /// Messages arrive twice with this chance.
-    Duplicate {
-        /// Of a million.
-        per_million: u32,
-    },
-    /// Messages overtake others with this chance.
-    Reorder {
-        /// Of a million.
-        per_million: u32,
-    },
 }
 
 /// Cluster time over real time: `1/5` is slowed five times, `1/1` is real.

@@ -285,6 +285,12 @@ impl Raft {
         self.hard_state.current_term
     }
 
+    /// Last durable index of its log.
+    #[must_use]
+    pub fn durable(&self) -> Index {
+        self.log.durable()
+    }
+
     /// The evidence on which it fell silent for good.
     #[must_use]
     pub fn halted(&self) -> Option<&str> {

@@ -1,5 +1,16 @@
 //! What survives (paper Figure 2, persistent state; §7).
 //!
+//! | file | what |
+//! | --- | --- |
+//! | `fjall.rs` | a node's folder: log in a database, and the order of one write and of one opening |
+//! | `memory.rs` | the same in memory, with a second half that a crash forgets |
+//! | `fence.rs`, `mark.rs` | term and vote; how far the log was promised |
+//! | `snapshots.rs` | bodies of snapshots |
+//! | `slots.rs`, `files.rs`, `records.rs` | bytes and files under these |
+//! | `outline.rs`, `judge.rs` | what a group of writes does to a log; whether a log is what was promised |
+//! | `salvage.rs` | a database that does not open any more |
+//! | `faults.rs`, `faulty.rs` | what a bad disk does; putting it in front of a store |
+//!
 //! The crash contract: when [`Storage::persist`] returns `Ok`, everything in the writes it was given is there after any
 //! crash, of the process or of the machine; when the node dies before, each write of the call is there whole or not at
 //! all, and a later write is never there without an earlier one. After an error the store is not used any more: no
@@ -7,6 +18,21 @@
 //!
 //! Kept true: what comes back with less than it promised is detected and says so (`Recovered::quarantine`).
 //! Not here: which thread calls this, and what waits for it (`node/`).
+
+pub mod faults;
+pub mod faulty;
+pub mod fence;
+pub mod files;
+pub mod fjall;
+mod folder;
+mod judge;
+pub mod mark;
+pub mod memory;
+mod outline;
+mod records;
+mod salvage;
+pub mod slots;
+pub mod snapshots;
 
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -24,6 +50,10 @@ pub trait Storage: Send {
 
     /// Makes all `writes` durable, in order, as one group: one batch, one sync.
     fn persist(&mut self, writes: &[Persist]) -> Result<(), StorageError>;
+
+    /// A leader has brought back what this store had promised: call it when the core leaves quarantine, on the thread
+    /// that persists. Until then every opening reports the quarantine again, whatever the log has by then.
+    fn end_quarantine(&mut self) -> Result<(), StorageError>;
 
     /// The snapshot files of this store, for other threads.
     fn snapshots(&self) -> Arc<dyn Snapshots>;
@@ -98,6 +128,14 @@ pub enum StorageError {
     Locked {
         /// Which.
         path: PathBuf,
+    },
+    /// It is no folder of this program.
+    #[error("{path} is not a data folder of raft-tui: {why}; nothing was changed")]
+    Foreign {
+        /// Which.
+        path: PathBuf,
+        /// What is odd about it.
+        why: String,
     },
     /// It belongs to another cluster or node.
     #[error("{path} belongs to {found}, not to {wanted}; nothing was changed")]

@@ -1,1 +1,6 @@
 //! The real binary.
+
+mod doors;
+mod kill;
+mod power;
+mod scripts;

@@ -1,5 +1,11 @@
 //! No threads, no disk, no clock.
 
+mod control_grammar;
+mod control_narrate;
+mod control_words;
+mod faults_rules;
+mod kv_commands;
+mod kv_store;
 mod raft_checklist_durability;
 mod raft_checklist_elections;
 mod raft_checklist_replication;
@@ -9,3 +15,14 @@ mod raft_golden;
 mod raft_paper;
 mod raft_paper_sections;
 mod raft_random;
+mod raft_rng;
+mod second_machine;
+mod storage_crash_points;
+mod storage_faults;
+mod text_sanitizer;
+mod tidy;
+mod tui_keys;
+mod tui_sizes;
+mod tui_theme;
+mod tui_update;
+mod tui_view;

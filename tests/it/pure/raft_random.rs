@@ -12,7 +12,8 @@ use raft_tui::raft::event::EventKind;
 use raft_tui::raft::rng::Rng;
 use raft_tui::raft::{Index, NodeId, Outcome, Role};
 
-use crate::support::cores::{Cores, picture};
+use crate::support::cores::Cores;
+use crate::support::telling::picture;
 
 const STEPS: u64 = 2_500;
 

@@ -8,7 +8,8 @@ use raft_tui::raft::{
 };
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::cores::{Cores, log_of};
+use super::cores::Cores;
+use super::parts::log_of;
 
 /// AppendEntries of a leader whose log has these terms: entries after `prev` up to `last`.
 pub fn append(terms: &[u64], prev: u64, last: u64, commit: u64) -> AppendEntries {

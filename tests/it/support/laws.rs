@@ -8,7 +8,8 @@ use raft_tui::raft::event::EventKind;
 use raft_tui::raft::message::{AppendOutcome, SnapshotOutcome};
 use raft_tui::raft::{Digest, Entry, Envelope, Index, LogPosition, Message, NodeId, Outcome, Term, Ticket};
 
-use super::cores::{Core, Stored};
+use super::cores::Core;
+use super::parts::Stored;
 
 #[derive(Clone, Default)]
 pub struct Laws {

@@ -12,7 +12,8 @@ use std::path::Path;
 use raft_tui::raft::status::Role;
 use raft_tui::raft::{Index, MessageKind, NodeId, Options};
 
-use super::cores::{Cores, picture};
+use super::cores::Cores;
+use super::telling::picture;
 
 /// Runs the script in `path` and compares, or blesses, its output.
 pub fn check(path: &Path) {

@@ -1,1 +1,11 @@
 //! Threads, temporary folders, tokio.
+
+mod clock;
+mod cluster_local;
+mod mesh;
+mod plain;
+mod storage_contract;
+mod storage_fjall;
+mod storage_folder;
+mod storage_interrupted;
+mod telemetry;

@@ -1,0 +1,92 @@
+//! How the program ends, after sysexits (decision 22 of the plan).
+//!
+//! Kept true: every way to end has one number, the same in every subcommand.
+//! Not here: the sentence that says why (the error's own).
+
+use std::io;
+use std::process::ExitCode;
+
+use crate::cluster::ClusterError;
+use crate::node::driver::Trouble;
+
+/// The exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// All went well.
+    Fine = 0,
+    /// A command or an expectation failed.
+    Failed = 1,
+    /// The command line makes no sense.
+    Usage = 64,
+    /// Data is corrupt.
+    CorruptData = 65,
+    /// A rule of Raft was broken, or the program panicked.
+    Broken = 70,
+    /// The data folder is in use or cannot be made.
+    NoDataFolder = 73,
+    /// Reading or writing failed.
+    Io = 74,
+    /// No space is left.
+    NoSpace = 75,
+    /// The data belongs to another cluster, node or store.
+    WrongIdentity = 76,
+    /// Not allowed.
+    Refused = 77,
+    /// What is configured does not fit what is there.
+    Configuration = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// What an error means for the exit code: the first cause in its chain that has a code of its own.
+    #[must_use]
+    pub fn of(error: &anyhow::Error) -> Self {
+        let exit = |cause: &(dyn std::error::Error + 'static)| {
+            let cluster = cause.downcast_ref::<ClusterError>().map(Self::of_cluster);
+            cluster.or_else(|| cause.downcast_ref::<io::Error>().map(Self::of_io))
+        };
+        error.chain().find_map(exit).unwrap_or(Self::Failed)
+    }
+
+    /// What the worst trouble of any node means for the exit code.
+    #[must_use]
+    pub const fn of_trouble(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Disk => Self::Io,
+            Trouble::NoSpace => Self::NoSpace,
+            Trouble::Corrupt => Self::CorruptData,
+            Trouble::Locked => Self::NoDataFolder,
+            Trouble::WrongStore => Self::WrongIdentity,
+            Trouble::Newer => Self::Configuration,
+            Trouble::Violation => Self::Broken,
+        }
+    }
+
+    fn of_cluster(error: &ClusterError) -> Self {
+        match error {
+            ClusterError::Nodes { .. } => Self::Usage,
+            ClusterError::OtherMembers { .. } | ClusterError::Newer { .. } => Self::Configuration,
+            ClusterError::Locked { .. } => Self::NoDataFolder,
+            ClusterError::NotOurs { .. } => Self::WrongIdentity,
+            ClusterError::Unreadable { .. } => Self::CorruptData,
+            ClusterError::Io { source, .. } => Self::of_io(source),
+        }
+    }
+
+    fn of_io(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace,
+            io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::AlreadyExists => Self::NoDataFolder,
+            _ => Self::Io,
+        }
+    }
+}

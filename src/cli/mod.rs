@@ -1,0 +1,265 @@
+//! The door: what is written on the command line, and how the program ends.
+//!
+//! Kept true: a command line that makes no sense changes nothing, says what is wrong and ends with 64.
+//! Not here: what a session does (`cluster/`), the window (`tui/`), the log file (`telemetry.rs`).
+
+pub mod exit;
+pub mod lines;
+pub mod plain;
+
+use std::ffi::OsString;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Parser, ValueEnum};
+use tracing_subscriber::filter::Targets;
+
+use crate::cluster::local::{self, Guard};
+use crate::cluster::{Disks, Session, Spec};
+use crate::control::{Pace, words};
+use crate::node::driver::Trouble;
+use crate::telemetry::{self, Telemetry};
+use crate::text::{is_safe, sanitize_str};
+use crate::tui::theme::Depth;
+use crate::tui::{self, TuiOptions};
+
+pub use exit::Exit;
+
+/// Watch, understand, break and mend a Raft cluster.
+///
+/// Starts a cluster of real nodes in this process, each with its own disk, joined by a network that can be cut, slowed
+/// and made lossy. On a terminal a console opens (`?` is help); otherwise, or with --plain, commands are read from
+/// standard input, one a line, and what happens is told in sentences.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "raft-tui", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Arguments {
+    /// How many nodes the cluster has
+    #[arg(long, short = 'n', value_name = "1..25", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=25))]
+    pub nodes: u64,
+
+    /// Sentences instead of a screen; commands from standard input [chosen by itself without a terminal]
+    #[arg(long)]
+    pub plain: bool,
+
+    /// As --plain, one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+
+    /// How fast cluster time runs: real, 1/10, 2 [default: 1/5, so that elections can be followed by eye]
+    #[arg(long, value_name = "PACE", value_parser = pace)]
+    pub pace: Option<Pace>,
+
+    /// Luck of elections and faults; the same seed gives the same luck [default: different each time]
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+
+    /// Keep the cluster in this folder, from one run to the next [default: a temporary folder, removed on exit]
+    #[arg(long, short = 'd', value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Keep the cluster in memory: what a node had not synced is lost when it crashes
+    #[arg(long, conflicts_with = "data_dir")]
+    pub memory: bool,
+
+    /// Take a snapshot each time so many entries were applied
+    #[arg(long, value_name = "ENTRIES", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub snapshot_entries: u64,
+
+    /// Colours: default, dark, light, or a TOML file
+    #[arg(long, value_name = "NAME|FILE", default_value = "default")]
+    pub theme: String,
+
+    /// How many colours the terminal has; `NO_COLOR` in the environment counts as none
+    #[arg(long, value_name = "DEPTH", value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+
+    /// Draw with ASCII only
+    #[arg(long)]
+    pub ascii: bool,
+
+    /// Where the log goes [default: raft-tui.log in the data folder, or a temporary file]
+    #[arg(long, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+
+    /// What is logged: error, warn, info, debug, trace, or a list such as `info,raft_tui::node=debug`
+    #[arg(long, value_name = "LEVEL", default_value = telemetry::DEFAULT_LEVEL, value_parser = telemetry::parse_level)]
+    pub log_level: Targets,
+}
+
+const EXAMPLES: &str = "Examples:
+  raft-tui                                five nodes, on the screen
+  raft-tui --pace real --data-dir ./demo  in real time, kept from one run to the next
+  printf 'wait leader\\ncrash leader\\nwait leader\\nstatus\\n' | raft-tui --plain";
+
+/// Microseconds of cluster time that a message takes, unless cluster time is real time.
+const LINK_DELAY_US: u64 = 15_000;
+/// Most entries that stay in a log behind a snapshot.
+const KEEP_ENTRIES_MAX: u64 = 5_000;
+/// How long what is left of the program may take when the session is over: a node that hangs, a read of standard input.
+const LEFTOVERS: Duration = Duration::from_millis(50);
+/// How long nodes get to close their stores when the console was closed.
+const CLOSING: Duration = Duration::from_secs(6);
+/// The same when a signal ended it or the terminal is gone.
+const CLOSING_IN_A_HURRY: Duration = Duration::from_millis(600);
+
+/// How many colours to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// As many as the terminal seems to have.
+    Auto,
+    /// 24 bits.
+    Truecolor,
+    /// The fixed palette of 256.
+    #[value(name = "256")]
+    Ansi256,
+    /// The terminal's own sixteen.
+    #[value(name = "16")]
+    Ansi16,
+    /// None: bold, underlined and reversed only.
+    None,
+}
+
+fn pace(text: &str) -> Result<Pace, words::WordError> {
+    words::pace(text).map(|(cluster, real)| Pace { cluster, real })
+}
+
+impl Arguments {
+    /// Reads a command line, the program's name first. When there is nothing to run, help or the error has been printed.
+    pub fn read(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, Exit> {
+        Self::try_parse_from(line).map_err(|error| {
+            // Nobody is left to tell when the output is closed.
+            let _ = error.print();
+            if error.use_stderr() { Exit::Usage } else { Exit::Fine }
+        })
+    }
+
+    /// How fast cluster time runs at the start.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        self.pace.unwrap_or(Pace::PEOPLE)
+    }
+
+    /// Whether sentences are wanted rather than a screen, given whether standard output is a terminal.
+    #[must_use]
+    pub const fn is_plain(&self, on_a_terminal: bool) -> bool {
+        self.plain || self.json || !on_a_terminal
+    }
+
+    /// The cluster that is wanted.
+    #[must_use]
+    pub fn spec(&self) -> Spec {
+        let pace = self.pace();
+        // Artificial delay lets people see messages; who asks for real time wants it real.
+        let link_delay_us = if pace == Pace::REAL { 0 } else { LINK_DELAY_US };
+        let disks = match &self.data_dir {
+            _ if self.memory => Disks::Memory,
+            Some(folder) => Disks::Folder(folder.clone()),
+            None => Disks::Temporary,
+        };
+        Spec {
+            pace,
+            link_delay_us,
+            disks,
+            seed: self.seed.unwrap_or_else(|| RandomState::new().hash_one("seed") >> 32),
+            snapshot_entries: self.snapshot_entries,
+            keep_entries: (self.snapshot_entries / 10).min(KEEP_ENTRIES_MAX),
+            ..Spec::new(self.nodes)
+        }
+    }
+
+    /// Where the log goes.
+    #[must_use]
+    pub fn log_file(&self) -> PathBuf {
+        self.log_file.clone().unwrap_or_else(|| telemetry::default_file(self.data_dir.as_deref()))
+    }
+}
+
+/// The whole program: reads the command line, runs, and says on standard error why it failed if it did.
+pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit {
+    let arguments = match Arguments::read(line) {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit,
+    };
+    // The panic hook has told what there is to tell.
+    match std::panic::catch_unwind(AssertUnwindSafe(|| run(&arguments))) {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(error)) => {
+            let why = format!("{error:#}");
+            let why = if is_safe(&why) { why } else { sanitize_str(&why) };
+            // Nobody is left to tell when standard error is closed.
+            let _ = writeln!(io::stderr(), "raft-tui: {why}");
+            Exit::of(&error)
+        }
+        Err(_) => Exit::Broken,
+    }
+}
+
+/// Starts the cluster and serves it until it ends.
+fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let telemetry = Telemetry::start(&arguments.log_level)?;
+    let log_file = arguments.log_file();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
+    let exit = runtime.block_on(async {
+        let end = end_signal().context("listening to signals")?;
+        let (session, guard) = local::start(arguments.spec())?;
+        if let Err(error) = telemetry.open(&log_file) {
+            drop(session);
+            // A temporary data folder is removed at the end of the cluster.
+            let _ = tokio::time::timeout(CLOSING, guard.ended()).await;
+            return Err(error.into());
+        }
+        telemetry::install_panic_hook(log_file, tui::restore);
+        if !arguments.is_plain(io::stdout().is_terminal()) {
+            return show(arguments, session, guard).await;
+        }
+        let form = if arguments.json { lines::Form::Json } else { lines::Form::Sentences };
+        let input = tokio::io::BufReader::new(tokio::io::stdin());
+        let went = plain::run_plain(session, input, tokio::io::stdout(), form, end).await;
+        // The cluster has been told to end, and was waited for as long as this way of ending allows.
+        let trouble = tokio::time::timeout(LEFTOVERS, guard.ended()).await.ok().flatten();
+        anyhow::Ok(match trouble {
+            Some(Trouble::Disk) if went.failed_a_disk => went.exit,
+            Some(trouble) if matches!(went.exit, Exit::Fine | Exit::Failed) => Exit::of_trouble(trouble),
+            _ => went.exit,
+        })
+    });
+    runtime.shutdown_timeout(LEFTOVERS);
+    telemetry.close();
+    exit
+}
+
+/// Opens the console, and stops the cluster when it is closed.
+async fn show(arguments: &Arguments, session: Session, guard: Guard) -> anyhow::Result<Exit> {
+    let depth = match arguments.color {
+        Color::Auto => None,
+        Color::Truecolor => Some(Depth::True),
+        Color::Ansi256 => Some(Depth::Indexed),
+        Color::Ansi16 => Some(Depth::Sixteen),
+        Color::None => Some(Depth::Mono),
+    };
+    let options = TuiOptions { theme: arguments.theme.clone(), depth, ascii: arguments.ascii, ..TuiOptions::default() };
+    let ended = tui::run(session, options).await?;
+    // The session is gone with the console, so the cluster is stopping. A signal leaves it less time.
+    let patience = if ended == tui::Ended::Asked { CLOSING } else { CLOSING_IN_A_HURRY };
+    let trouble = tokio::time::timeout(patience, guard.ended()).await.ok().flatten();
+    Ok(trouble.map_or(Exit::Fine, Exit::of_trouble))
+}
+
+/// Ready when the system or the user asks the program to end.
+fn end_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,307 @@
+//! Clients of a cluster in this process: they find the leader, ask once, and know three outcomes (paper §8).
+//!
+//! No proposal travels from node to node: whoever holds the client goes to the leader. What was certainly not appended
+//! may be asked again until time is up; what may have been appended is never asked twice.
+//!
+//! Kept true: a command is applied at most once for each time it was submitted.
+//! Not here: what a node does with a request (`node/`).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::control::{Answer, ClientsView, Latency, LoadView};
+use crate::machine::kv;
+use crate::node::ClientOutcome;
+use crate::node::driver::{ClientRequest, Report, Wish};
+use crate::node::meters::{Rate, Samples};
+use crate::raft::{NodeId, Role, Ticks};
+use crate::transport::clock::ClusterClock;
+
+/// How long a client sleeps before it looks for a leader again, in microseconds of cluster time.
+const LOOK_AGAIN_US: u64 = 20_000;
+
+/// Requests of the automatic load that wait at the same time; what is beyond is not sent.
+const LOAD_WAITING_MAX: u64 = 1_024;
+
+/// Keys that the automatic load writes to.
+const LOAD_KEYS: u64 = 100;
+
+/// The way to one running node.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub(super) requests: mpsc::Sender<ClientRequest>,
+    pub(super) report: watch::Receiver<Option<Arc<Report>>>,
+}
+
+#[derive(Default)]
+struct Seen {
+    applied: Rate,
+    not_applied: u64,
+    unknown: u64,
+    reads: u64,
+    waiting: u64,
+    latency: Samples,
+}
+
+struct Shared {
+    clock: ClusterClock,
+    timeout_us: u64,
+    doors: Mutex<BTreeMap<NodeId, Door>>,
+    seen: Mutex<Seen>,
+}
+
+/// All clients of the cluster; clones are the same clients.
+#[derive(Clone)]
+pub(super) struct Clients {
+    shared: Arc<Shared>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Clients {
+    pub(super) fn new(clock: ClusterClock, timeout_ticks: Ticks) -> Self {
+        let timeout_us = timeout_ticks * crate::node::driver::TICK_US;
+        let shared = Shared { clock, timeout_us, doors: Mutex::default(), seen: Mutex::default() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    pub(super) fn open_door(&self, node: NodeId, door: Door) {
+        lock(&self.shared.doors).insert(node, door);
+    }
+
+    pub(super) fn close_door(&self, node: NodeId) {
+        lock(&self.shared.doors).remove(&node);
+    }
+
+    fn door(&self, node: NodeId) -> Option<Door> {
+        lock(&self.shared.doors).get(&node).cloned()
+    }
+
+    /// The node that calls itself leader in the newest term.
+    fn leader(&self) -> Option<NodeId> {
+        let doors = lock(&self.shared.doors);
+        let leads = |(node, door): (&NodeId, &Door)| {
+            let report = door.report.borrow();
+            let status = &report.as_ref()?.status;
+            (status.role == Role::Leader).then_some((status.hard_state.current_term, *node))
+        };
+        doors.iter().filter_map(leads).max().map(|(_, node)| node)
+    }
+
+    /// Applies a command. With `via` it asks that node and nobody else.
+    pub(super) async fn submit(&self, command: Bytes, via: Option<NodeId>) -> Answer {
+        let started_us = self.shared.clock.now_us();
+        lock(&self.shared.seen).waiting += 1;
+        let answer = self.ask(&Wish::Submit(command), via, started_us).await;
+        let now_us = self.shared.clock.now_us();
+        let mut seen = lock(&self.shared.seen);
+        seen.waiting -= 1;
+        match &answer {
+            Answer::Applied { took_us, .. } => {
+                seen.applied.add(1);
+                seen.latency.add(*took_us);
+            }
+            Answer::Unknown { .. } => seen.unknown += 1,
+            _ => seen.not_applied += 1,
+        }
+        seen.applied.per_second(now_us);
+        answer
+    }
+
+    /// Reads, linearizably, through the leader or through the node `via`.
+    pub(super) async fn read(&self, query: Bytes, via: Option<NodeId>) -> Answer {
+        let started_us = self.shared.clock.now_us();
+        let answer = self.ask(&Wish::Read(query), via, started_us).await;
+        if matches!(answer, Answer::Value { .. }) {
+            lock(&self.shared.seen).reads += 1;
+        }
+        answer
+    }
+
+    async fn ask(&self, wish: &Wish, via: Option<NodeId>, started_us: u64) -> Answer {
+        let clock = &self.shared.clock;
+        let deadline_us = started_us + self.shared.timeout_us;
+        let mut hint = None;
+        let mut why = "no leader was found in time; see who runs with status".to_owned();
+        loop {
+            let node = via.or_else(|| hint.take()).or_else(|| self.leader());
+            if let Some((node, door)) = node.and_then(|node| Some((node, self.door(node)?))) {
+                let (answer, answered) = oneshot::channel();
+                let outcome = match door.requests.try_send(ClientRequest { wish: wish.clone(), answer }) {
+                    // A client gives up a little later than its node, which knows more.
+                    Ok(()) => {
+                        tokio::select! {
+                            outcome = answered => outcome.unwrap_or_else(|_| died(wish)),
+                            () = clock.sleep_until(deadline_us + LOOK_AGAIN_US) => {
+                                ClientOutcome::Unknown { why: "the node did not answer in time" }
+                            }
+                        }
+                    }
+                    Err(_) => ClientOutcome::Busy { uncommitted_bytes: 0 },
+                };
+                match self.judge(outcome, node, via, started_us) {
+                    Judged::Final(answer) => return answer,
+                    Judged::Again { next, because } => (hint, why) = (next, because),
+                }
+            } else if let Some(node) = via {
+                return Answer::NotApplied { why: format!("{node} does not run; restart {node} first") };
+            }
+            if clock.now_us() >= deadline_us {
+                return Answer::NotApplied { why };
+            }
+            if hint.is_none() {
+                clock.sleep_until(clock.now_us() + LOOK_AGAIN_US).await;
+            }
+        }
+    }
+
+    fn judge(&self, outcome: ClientOutcome, node: NodeId, via: Option<NodeId>, started_us: u64) -> Judged {
+        let took_us = self.shared.clock.now_us() - started_us;
+        Judged::Final(match outcome {
+            ClientOutcome::Applied { position, reply } => {
+                Answer::Applied { index: position.index, term: position.term, reply, took_us }
+            }
+            ClientOutcome::Value { index, reply } => Answer::Value { index, node, reply, took_us },
+            ClientOutcome::Unknown { why } => Answer::Unknown { why: why.to_owned() },
+            ClientOutcome::NotApplied { why } => Answer::NotApplied { why: why.to_owned() },
+            ClientOutcome::NotLeader { leader } => {
+                let because = match leader {
+                    Some(leader) => format!("{node} does not lead, {leader} does"),
+                    None => format!("{node} does not lead and knows no leader"),
+                };
+                if via.is_some() {
+                    Answer::NotApplied { why: because }
+                } else {
+                    return Judged::Again { next: leader.filter(|leader| *leader != node), because };
+                }
+            }
+            ClientOutcome::Busy { uncommitted_bytes } => {
+                let because = format!("{node} is busy: {uncommitted_bytes} bytes are not committed yet");
+                if via.is_some() {
+                    Answer::NotApplied { why: because }
+                } else {
+                    return Judged::Again { next: None, because };
+                }
+            }
+            ClientOutcome::ReadFailed { why } => {
+                if via.is_some() {
+                    Answer::NotApplied { why: why.to_owned() }
+                } else {
+                    return Judged::Again { next: None, because: why.to_owned() };
+                }
+            }
+        })
+    }
+
+    pub(super) fn view(&self, now_us: u64) -> ClientsView {
+        let mut seen = lock(&self.shared.seen);
+        let percentiles = seen.latency.percentiles();
+        ClientsView {
+            applied: seen.applied.total(),
+            not_applied: seen.not_applied,
+            unknown: seen.unknown,
+            reads: seen.reads,
+            waiting: seen.waiting,
+            applied_per_second: seen.applied.per_second(now_us),
+            latency: Latency { p50_us: percentiles.map(|(p50, _)| p50), p99_us: percentiles.map(|(_, p99)| p99) },
+        }
+    }
+}
+
+enum Judged {
+    Final(Answer),
+    /// Certainly without effect so far: ask again, there if it is known where.
+    Again {
+        next: Option<NodeId>,
+        because: String,
+    },
+}
+
+fn died(wish: &Wish) -> ClientOutcome {
+    match wish {
+        Wish::Submit(_) => ClientOutcome::Unknown { why: "the node stopped before it answered" },
+        Wish::Read(_) => ClientOutcome::ReadFailed { why: "the node stopped before it answered" },
+    }
+}
+
+/// What a load came to, counted by kind of outcome.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LoadCount {
+    pub(super) applied: u64,
+    pub(super) not_applied: u64,
+    pub(super) unknown: u64,
+    /// Not even sent, because too many were waiting.
+    pub(super) held_back: u64,
+}
+
+/// A load that runs.
+pub(super) struct Load {
+    per_second: u32,
+    until_us: Option<u64>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Load {
+    /// Submits so many commands a second of cluster time; `finished` gets the count at the end.
+    pub(super) fn start(
+        clients: Clients,
+        per_second: u32,
+        duration_us: Option<u64>,
+        finished: impl FnOnce(LoadCount) + Send + 'static,
+    ) -> Self {
+        let clock = clients.shared.clock.clone();
+        let started_us = clock.now_us();
+        let until_us = duration_us.map(|duration_us| started_us + duration_us);
+        let task = tokio::spawn(async move {
+            let count = Arc::new(Mutex::new((LoadCount::default(), 0_u64)));
+            let mut requests = tokio::task::JoinSet::new();
+            let mut sent = 0_u64;
+            while until_us.is_none_or(|until_us| due_us(started_us, sent, per_second) < until_us) {
+                clock.sleep_until(due_us(started_us, sent, per_second)).await;
+                let number = sent;
+                sent += 1;
+                while requests.try_join_next().is_some() {}
+                if requests.len() as u64 >= LOAD_WAITING_MAX {
+                    lock(&count).0.held_back += 1;
+                    continue;
+                }
+                let (clients, count) = (clients.clone(), Arc::clone(&count));
+                requests.spawn(async move {
+                    let key = format!("load-{}", number % LOAD_KEYS);
+                    let command = kv::KvCommand::Set { key: key.into(), value: number.to_string().into() }.encode();
+                    let answer = clients.submit(command, None).await;
+                    let count = &mut lock(&count).0;
+                    match answer {
+                        Answer::Applied { .. } => count.applied += 1,
+                        Answer::Unknown { .. } => count.unknown += 1,
+                        _ => count.not_applied += 1,
+                    }
+                });
+            }
+            while requests.join_next().await.is_some() {}
+            let result = lock(&count).0;
+            finished(result);
+        });
+        Self { per_second, until_us, task }
+    }
+
+    pub(super) fn view(&self, now_us: u64) -> Option<LoadView> {
+        let left_us = self.until_us.map(|until_us| until_us.saturating_sub(now_us));
+        (!self.task.is_finished()).then_some(LoadView { per_second: self.per_second, left_us })
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn due_us(started_us: u64, number: u64, per_second: u32) -> u64 {
+    started_us + number * 1_000_000 / u64::from(per_second.max(1))
+}

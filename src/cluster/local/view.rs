@@ -1,0 +1,123 @@
+//! The picture of a cluster, from what its nodes reported.
+//!
+//! Kept true: what is in the picture was reported; what was only asked for is not.
+//! Not here: who asks for pictures (`mod.rs`), how they are drawn (`tui/`).
+
+use crate::control::{Latency, Life, NodeView, WritesStand};
+use crate::node::driver::Report;
+use crate::raft::{Digest, Epoch, Index, LogPosition, NodeId, Role, Term};
+
+/// A node of which nothing is known yet.
+pub(super) fn unknown(id: NodeId) -> NodeView {
+    NodeView {
+        id,
+        life: Life::Starting,
+        epoch: Epoch::ZERO,
+        role: Role::Follower,
+        term: Term::ZERO,
+        voted_for: None,
+        leader: None,
+        votes: Vec::new(),
+        first_index: Index::ZERO.next(),
+        last: LogPosition::ZERO,
+        durable: Index::ZERO,
+        commit: Index::ZERO,
+        applied: Index::ZERO,
+        snapshot: Index::ZERO,
+        log_bytes: 0,
+        terms: Vec::new(),
+        digest: Digest::default(),
+        election_elapsed: 0,
+        election_timeout: 0,
+        heartbeat: None,
+        quarantined: false,
+        receiving: None,
+        peers: Vec::new(),
+        messages_in: 0,
+        messages_out: 0,
+        in_per_second: 0.0,
+        out_per_second: 0.0,
+        sync: Latency::default(),
+        durable_latency: Latency::default(),
+        commit_latency: Latency::default(),
+        apply_latency: Latency::default(),
+        notes: Vec::new(),
+    }
+}
+
+fn latency(percentiles: Option<(u64, u64)>) -> Latency {
+    Latency { p50_us: percentiles.map(|(p50, _)| p50), p99_us: percentiles.map(|(_, p99)| p99) }
+}
+
+/// A node as it reported itself.
+pub(super) fn node(report: &Report, life: Life, heartbeat_ticks: u64) -> NodeView {
+    let status = &report.status;
+    let running = life == Life::Running;
+    NodeView {
+        id: status.id,
+        epoch: status.epoch,
+        role: status.role,
+        term: status.hard_state.current_term,
+        voted_for: status.hard_state.voted_for,
+        leader: status.leader,
+        votes: status.votes.clone(),
+        first_index: status.first_index,
+        last: status.last,
+        durable: status.durable,
+        commit: status.commit,
+        applied: status.applied,
+        snapshot: status.snapshot,
+        log_bytes: status.log_bytes,
+        terms: status.terms.clone(),
+        digest: status.digest,
+        election_elapsed: status.election_elapsed,
+        election_timeout: status.election_timeout,
+        heartbeat: (status.role == Role::Leader).then_some((status.heartbeat_in, heartbeat_ticks)),
+        quarantined: status.quarantined,
+        receiving: status.receiving,
+        peers: status.peers.clone(),
+        messages_in: report.messages.0,
+        messages_out: report.messages.1,
+        in_per_second: if running { report.per_second.0 } else { 0.0 },
+        out_per_second: if running { report.per_second.1 } else { 0.0 },
+        sync: latency(report.sync),
+        durable_latency: latency(report.to_durable),
+        commit_latency: latency(report.to_commit),
+        apply_latency: latency(report.to_apply),
+        notes: report.notes.to_vec(),
+        life,
+    }
+}
+
+/// Whether writes go through, by what the newest leader says about whom it hears.
+pub(super) fn writes(nodes: &[NodeView], stopped: bool, election_timeout_ticks: u64) -> WritesStand {
+    let stalled = |why: String| WritesStand::Stalled { why };
+    let quorum = nodes.len() / 2 + 1;
+    let up = nodes.iter().filter(|node| node.is_running()).count();
+    if stopped {
+        return stalled("the cluster's clock is stopped: resume it".into());
+    }
+    if up < quorum {
+        return stalled(format!("{up} of {} nodes run and a majority is {quorum}: restart one", nodes.len()));
+    }
+    let leaders = nodes.iter().filter(|node| node.is_running() && node.role == Role::Leader);
+    let Some(leader) = leaders.max_by_key(|node| node.term) else {
+        return stalled("no node leads: an election is under way".into());
+    };
+    let hears = |peer: &&crate::raft::PeerStatus| peer.silent_ticks < election_timeout_ticks;
+    let heard = leader.peers.iter().filter(hears).count() + 1;
+    if heard < quorum {
+        let silent: Vec<_> = leader.peers.iter().filter(|peer| !hears(peer)).map(|peer| peer.id.to_string()).collect();
+        return stalled(format!(
+            "{} leads term {} but hears only {heard} of {}, a majority is {quorum}; silent: {}",
+            leader.id,
+            leader.term,
+            nodes.len(),
+            silent.join(" ")
+        ));
+    }
+    if leader.peers.iter().filter(|peer| hears(peer) && peer.counted).count() + 1 < quorum {
+        return stalled(format!("{} leads, but too many nodes are in quarantine until they are healed", leader.id));
+    }
+    WritesStand::Available
+}
