@@ -37,7 +37,7 @@ fn just_elected(count: usize, terms: &[u64]) -> Cores {
 }
 
 fn peer(cores: &Cores, id: NodeId) -> PeerStatus {
-    cores.status(n(1)).peers.into_iter().find(|peer| peer.id == id).unwrap()
+    cores.status(n(1)).peers.into_iter().find(|peer| peer.id == id).expect("the leader knows all peers")
 }
 
 fn sent(cores: &mut Cores, to: NodeId) -> raft_tui::raft::message::AppendEntries {
@@ -220,9 +220,9 @@ fn two_logs() -> impl Strategy<Value = (Vec<u64>, Vec<u64>)> {
         extend(&mut log, &mut term, common, None);
         let (mut leader, mut follower) = (log.clone(), log);
         if leader_goes_on {
-            leader.push(term)
+            leader.push(term);
         } else {
-            follower.push(term)
+            follower.push(term);
         }
         extend(&mut leader, &mut term.clone(), leaders, Some(0));
         extend(&mut follower, &mut term.clone(), followers, Some(1));

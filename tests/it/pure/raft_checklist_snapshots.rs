@@ -37,7 +37,7 @@ fn far_behind() -> Cores {
 }
 
 fn peer(cores: &Cores, id: NodeId) -> PeerStatus {
-    cores.status(n(1)).peers.into_iter().find(|peer| peer.id == id).unwrap()
+    cores.status(n(1)).peers.into_iter().find(|peer| peer.id == id).expect("the leader knows all peers")
 }
 
 fn has_event(cores: &Cores, id: NodeId, wanted: impl Fn(&EventKind) -> bool) -> bool {
@@ -317,7 +317,7 @@ fn t65_the_leader_goes_on_where_the_follower_is_and_a_restart_begins_anew() {
         cores.tick(n(1), 1);
         let mut chunks = cores.take_where(|message| message.message.kind() == MessageKind::InstallSnapshot);
         cores.stabilize();
-        again = again.or(chunks.pop());
+        again = again.or_else(|| chunks.pop());
     }
     let again = again.expect("a chunk was sent again");
     let Message::InstallSnapshot(sent) = &again.message else { panic!("{again}") };

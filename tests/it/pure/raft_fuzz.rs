@@ -63,7 +63,9 @@ impl Solo {
             if inputs.is_empty() {
                 return;
             }
-            inputs.into_iter().for_each(|input| self.raft.step(input));
+            for input in inputs {
+                self.raft.step(input);
+            }
         }
     }
 
@@ -87,7 +89,7 @@ impl Solo {
     }
 
     fn entries(&mut self, prev: LogPosition) -> (Option<Digest>, Vec<Entry>) {
-        let before = self.raft.entry(prev.index).map(|entry| entry.chain).or(Some(Digest::default()));
+        let before = self.raft.entry(prev.index).map(|entry| entry.chain).or_else(|| Some(Digest::default()));
         let mut chain = before.unwrap_or_default();
         let mut entries = Vec::new();
         let mut position = prev;
@@ -122,7 +124,7 @@ impl Solo {
                 let prev = self.position();
                 let (prev_chain, entries) = self.entries(prev);
                 let commit = Index(self.near(status.commit.0));
-                let applied = self.rng.chance(1, 9).then(|| (status.applied, Digest(1)));
+                let applied = self.rng.chance(1, 9).then_some((status.applied, Digest(1)));
                 Message::AppendEntries(AppendEntries {
                     prev,
                     prev_chain,
@@ -244,6 +246,7 @@ fn live(seed: u64) -> BTreeMap<&'static str, u64> {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "what was tried, for who looks")]
 fn no_message_makes_the_core_panic() {
     let count = std::env::var("RAFT_FUZZ").ok().and_then(|text| text.parse().ok()).unwrap_or(300);
     let mut kinds = BTreeMap::new();

@@ -221,6 +221,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "what was met, for who looks")]
 fn no_walk_breaks_a_law_and_every_walk_ends_well() {
     let (first, count) = match number("RAFT_SEED") {
         Some(seed) => (seed, 1),

@@ -620,6 +620,7 @@ impl Cores {
         self.line(sort, || format!("{id}@{term} {event}"));
     }
 
+    #[expect(clippy::print_stderr, reason = "only when a walk is repeated aloud")]
     pub fn line(&mut self, sort: &str, line: impl FnOnce() -> String) {
         if self.recording && !self.hidden.contains(sort) {
             self.lines.push(format!("{:1$}{2}", "", 2 * self.depth, line()));

@@ -23,7 +23,7 @@ pub fn check(path: &Path) {
         return;
     }
     if std::env::var_os("BLESS").is_some() {
-        std::fs::write(path, ran).unwrap();
+        std::fs::write(path, ran).expect("the transcript can be written");
         return;
     }
     panic!(
