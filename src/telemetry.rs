@@ -139,16 +139,13 @@ impl Telemetry {
         Ok(())
     }
 
-    /// Writes what still waits. A temporary log in which nothing stands is removed.
-    pub fn close(self) {
+    /// Writes what still waits. When all went well, a temporary log is removed: there is nothing to look up.
+    pub fn close(self, all_went_well: bool) {
         let Self { sink, guard, .. } = self;
         drop(guard);
-        let is_empty = match &*sink.lock() {
-            Sink::File(file) => file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0),
-            Sink::Waiting(_) => false,
-        };
-        if is_empty {
-            // Somebody who removed it first is welcome.
+        let is_open = matches!(&*sink.lock(), Sink::File(_));
+        if is_open && all_went_well {
+            // Where another file was chosen, there is none of this name.
             let _ = std::fs::remove_file(default_file(None));
         }
     }

@@ -81,7 +81,8 @@ pub struct Arguments {
     #[arg(long)]
     pub ascii: bool,
 
-    /// Where the log goes [default: raft-tui.log in the data folder, or a temporary file]
+    /// Where the log goes [default: raft-tui.log in the data folder, or a temporary file that goes when all
+    /// went well]
     #[arg(long, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
 
@@ -228,7 +229,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         })
     });
     runtime.shutdown_timeout(LEFTOVERS);
-    telemetry.close();
+    telemetry.close(matches!(exit, Ok(Exit::Fine)));
     exit
 }
 

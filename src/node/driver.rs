@@ -20,7 +20,7 @@ use super::meters::Meters;
 use super::writer::{DiskAnswer, OpenStore, Writer};
 use super::{ClientOutcome, Node, NodeInput, Output};
 use crate::machine::StateMachine;
-use crate::raft::{Epoch, Event, Index, NodeId, Options, Raft, SnapshotMeta, Status, Ticket};
+use crate::raft::{Epoch, Event, EventKind, Index, NodeId, Options, Raft, SnapshotMeta, Status, Ticket};
 use crate::storage::faulty::FaultHandle;
 use crate::storage::{Loaded, Snapshots, StorageError};
 use crate::transport::Link;
@@ -559,6 +559,9 @@ impl Driver {
             }
             Output::Event(event) => {
                 tracing::debug!(node = %self.id, term = event.term.0, "{}", event.kind);
+                if event.kind == EventKind::QuarantineLeft {
+                    self.writer.end_quarantine();
+                }
                 self.tell(Observed::Event { node: self.id, at_us: now_us, event });
             }
             Output::Applied { index, command } => {

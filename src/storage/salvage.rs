@@ -12,6 +12,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use xxhash_rust::xxh3::xxh3_128;
+
 use super::StorageError;
 use super::files::Doing;
 use super::fjall::{Database, Refused};
@@ -88,8 +90,29 @@ fn unfit(database: &Path) -> Result<Option<String>, StorageError> {
         if name.parse::<u64>().is_err() || !found.path().join("current").is_file() {
             return Ok(Some(format!("keyspace folder `{name}` of the database is damaged")));
         }
+        if !manifest_is_sound(&found.path())? {
+            return Ok(Some(format!("the manifest of keyspace folder `{name}` of the database is damaged")));
+        }
     }
     Ok(None)
+}
+
+/// Whether the manifest of a keyspace is what was written. `current` names its version and has its checksum, which the
+/// database writes but does not read: it stops with a panic at some damage, and that panic ends the whole process.
+fn manifest_is_sound(keyspace: &Path) -> Result<bool, StorageError> {
+    let path = keyspace.join("current");
+    let current = fs::read(&path).doing("reading", &path)?;
+    // Version number, xxh3-128, kind of checksum; anything else is another format, about which nothing is known here.
+    let Ok(current) = <[u8; 25]>::try_from(current) else { return Ok(true) };
+    let (Some(number), Some(checksum)) = (current.first_chunk::<8>(), current[8..].first_chunk::<16>()) else {
+        return Ok(true);
+    };
+    let path = keyspace.join(format!("v{}", u64::from_le_bytes(*number)));
+    match fs::read(&path) {
+        Ok(manifest) => Ok(xxh3_128(&manifest).to_le_bytes() == *checksum),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(StorageError::Io { doing: "reading", path, source }),
+    }
 }
 
 /// The journal that was written last.

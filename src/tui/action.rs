@@ -255,7 +255,7 @@ pub const TABLE: &[Row] = rows! {
     Partition / Partition::Digit, "partition-node", ["1", "2", "3", "4", "5", "6", "7", "8", "9"], "1-9", Nothing, Some("pick"), "pick a node";
     Partition / Partition::Group, "partition-group", ["a", "b", "c", "d", "e", "f"], "a-f", Nothing, Some("group"), "move the node to this group, and pick the next";
     Partition / Partition::Alone, "partition-alone", ["0"], "0", Nothing, Some("alone"), "nobody reaches the node";
-    Partition / Partition::Preset, "partition-preset", ["P", "p"], "p", Nothing, Some("preset"), "next preset: halves, leader in the minority, leader alone, three groups";
+    Partition / Partition::Preset, "partition-preset", ["P", "p"], "p", Nothing, Some("preset"), "next preset: leader in the minority, in the majority, alone; three groups";
     Partition / Partition::Clear, "partition-clear", ["x"], "x", Nothing, Some("clear"), "all nodes in one group again";
     Partition / Partition::Cancel, "partition-cancel", ["esc", "q"], "Esc", Nothing, Some("cancel"), "leave; nothing changes";
     Prompt / Prompt::Accept, "accept", ["enter"], "Enter", Nothing, Some("go"), "run the line";
@@ -263,7 +263,7 @@ pub const TABLE: &[Row] = rows! {
     Prompt / Prompt::Older, "older", ["up", "ctrl-p"], "↑", Nothing, Some("earlier lines"), "the line before, of this and earlier prompts";
     Prompt / Prompt::Newer, "newer", ["down", "ctrl-n"], "↓", Nothing, None, "the line after";
     Overlay / Overlay::Up, "overlay-up", ["up"], "↑", Nothing, None, "up";
-    Overlay / Overlay::Down, "overlay-down", ["down"], "↓", Nothing, None, "down";
+    Overlay / Overlay::Down, "overlay-down", ["down"], "↑ ↓", Nothing, Some("scroll"), "down";
     Overlay / Overlay::PageUp, "overlay-page-up", ["pgup"], "PgUp", Nothing, None, "a page up";
     Overlay / Overlay::PageDown, "overlay-page-down", ["pgdn"], "PgDn", Nothing, None, "a page down";
     Overlay / Overlay::Run, "overlay-run", ["enter"], "Enter", Nothing, Some("run"), "run the action (help), close (detail)";

@@ -57,7 +57,8 @@ pub fn usage(line: &str) -> Option<(&'static str, &'static str)> {
 #[must_use]
 pub fn duration(us: u64) -> String {
     match us {
-        0..1_000 => format!("{us}us"),
+        0 => String::from("0ms"),
+        1..1_000 => format!("{us}us"),
         1_000..10_000 if !us.is_multiple_of(1000) => format!("{:.1}ms", us as f64 / 1e3),
         1_000..1_000_000 => format!("{}ms", us / 1000),
         1_000_000..10_000_000 if !us.is_multiple_of(1_000_000) => format!("{:.1}s", us as f64 / 1e6),

@@ -60,6 +60,8 @@ const SIDE: (u16, u16) = (150, 36);
 const DETAIL_ROWS: u16 = 10;
 /// Rows in which most of what is known of a node fits.
 const DETAIL_FULL: u16 = 14;
+/// Rows of events that must remain below a band of panels.
+const EVENTS_BELOW: u16 = 14;
 
 /// The rectangles for a screen of this size.
 #[must_use]
@@ -126,25 +128,46 @@ pub fn areas(width: u16, height: u16, state: &State) -> Areas {
     areas.events = bottom;
     if width >= DETAIL.0 && height >= DETAIL.1 && bottom.height >= DETAIL_ROWS {
         let wide = width >= SIDE.0 && height >= SIDE.1;
-        let side = if wide { (width / 5).clamp(36, 48) } else { 0 };
-        let detail = if wide { (width / 4).clamp(48, 60) } else { (width * 2 / 5).clamp(44, 52) };
-        let events = width - detail - side;
-        areas.events = Rect { width: events, ..bottom };
-        let middle = Rect { x: events, width: detail, ..bottom };
-        let upper = if bottom.height >= DETAIL_FULL + 6 { DETAIL_FULL } else { bottom.height };
-        areas.detail = Rect { height: upper, ..middle };
-        let below = Rect { y: middle.y + upper, height: middle.height - upper, ..middle };
-        if wide {
-            areas.leader = below;
-            areas.side = Rect { x: events + detail, width: side, ..bottom };
+        let panels = (count.saturating_add(8)).clamp(DETAIL_FULL, 20);
+        if wide && bottom.height >= panels + EVENTS_BELOW {
+            areas.above_events(bottom, panels);
         } else {
-            areas.side = below;
+            areas.beside_events(bottom, wide);
         }
     }
     areas
 }
 
 impl Areas {
+    /// A band of panels over the events: where the screen is wide and high.
+    fn above_events(&mut self, bottom: Rect, panels: u16) {
+        let band = Rect { height: panels, ..bottom };
+        let detail = (band.width * 27 / 100).clamp(46, 60);
+        self.detail = Rect { width: detail, ..band };
+        self.leader = Rect { x: detail, width: detail, ..band };
+        self.side = Rect { x: 2 * detail, width: band.width - 2 * detail, ..band };
+        self.events = Rect { y: bottom.y + panels, height: bottom.height - panels, ..bottom };
+    }
+
+    /// One or two columns of panels to the right of the events.
+    fn beside_events(&mut self, bottom: Rect, wide: bool) {
+        let width = bottom.width;
+        let side = if wide { (width / 5).clamp(36, 48) } else { 0 };
+        let detail = if wide { (width / 4).clamp(48, 60) } else { (width * 2 / 5).clamp(44, 52) };
+        let events = width - detail - side;
+        self.events = Rect { width: events, ..bottom };
+        let middle = Rect { x: events, width: detail, ..bottom };
+        let upper = if bottom.height >= DETAIL_FULL + 6 { DETAIL_FULL } else { bottom.height };
+        self.detail = Rect { height: upper, ..middle };
+        let below = Rect { y: middle.y + upper, height: middle.height - upper, ..middle };
+        if wide {
+            self.leader = below;
+            self.side = Rect { x: events + detail, width: side, ..bottom };
+        } else {
+            self.side = below;
+        }
+    }
+
     fn pane_mut(&mut self, pane: Pane) -> &mut Rect {
         match pane {
             Pane::Nodes => &mut self.nodes,

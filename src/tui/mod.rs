@@ -56,7 +56,12 @@ pub struct TuiOptions {
 
 impl Default for TuiOptions {
     fn default() -> Self {
-        Self { theme: String::from("default"), depth: None, ascii: false, theme_folders: Vec::new() }
+        Self {
+            theme: String::from("default"),
+            depth: None,
+            ascii: false,
+            theme_folders: theme::usual_folders(|name| std::env::var(name).ok()),
+        }
     }
 }
 
@@ -89,6 +94,8 @@ pub enum TuiError {
 
 /// Shortest time between two frames.
 const FRAME: Duration = Duration::from_millis(50);
+/// The same where each frame goes over a network.
+const FRAME_OVER_SSH: Duration = Duration::from_millis(100);
 /// How often seconds are looked at when nothing else happens.
 const SECOND: Duration = Duration::from_secs(1);
 /// How many observations are taken before the next frame at most.
@@ -135,10 +142,12 @@ pub async fn run(mut session: Session, options: TuiOptions) -> Result<Ended, Tui
     if let Ok((width, height)) = screen.size() {
         update::update(&mut state, Event::Resize { width, height });
     }
+    let over_ssh = std::env::var_os("SSH_CONNECTION").is_some() || std::env::var_os("SSH_TTY").is_some();
+    let frame = if over_ssh { FRAME_OVER_SSH } else { FRAME };
     let start = Instant::now();
     let mut drawn_at: Option<Instant> = None;
     loop {
-        let frame_due = drawn_at.map_or(start, |at| at + FRAME);
+        let frame_due = drawn_at.map_or(start, |at| at + frame);
         let wake = if state.dirty { frame_due } else { Instant::now() + until_next_second(start) };
         let mut events = Vec::new();
         tokio::select! {
@@ -167,6 +176,10 @@ pub async fn run(mut session: Session, options: TuiOptions) -> Result<Ended, Tui
         let now_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         events.insert(0, Event::Tick { now_ms });
         for event in events {
+            // Terminals reflow what they show while their size changes: nothing of it can be relied on.
+            if matches!(event, Event::Resize { .. }) && screen.forget().is_err() {
+                return Ok(Ended::TerminalClosed);
+            }
             let mut effects = update::update(&mut state, event);
             while let Some(effect) = effects.pop() {
                 match effect {

@@ -29,6 +29,8 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
     keys: Option<EventStream>,
+    /// What the terminal shows, if that is known.
+    shown: Option<Buffer>,
 }
 
 /// What the terminal says.
@@ -47,7 +49,7 @@ impl Screen {
         enter()?;
         let made = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(64 * 1024, io::stdout())));
         let terminal = made.inspect_err(|_| restore())?;
-        Ok(Self { terminal, keys: Some(EventStream::new()) })
+        Ok(Self { terminal, keys: Some(EventStream::new()), shown: None })
     }
 
     /// Columns and rows.
@@ -61,13 +63,20 @@ impl Screen {
         self.terminal.autoresize()?;
         let mut frame = self.terminal.get_frame();
         paint(frame.area(), frame.buffer_mut());
-        self.terminal.flush()?;
+        // Even an empty difference would write a reset of the style.
+        let same = self.shown.as_ref() == Some(frame.buffer_mut());
+        if !same {
+            self.shown = Some(frame.buffer_mut().clone());
+            self.terminal.flush()?;
+            Backend::flush(self.terminal.backend_mut())?;
+        }
         self.terminal.swap_buffers();
-        Backend::flush(self.terminal.backend_mut())
+        Ok(())
     }
 
     /// Makes the next frame write every cell.
     pub fn forget(&mut self) -> io::Result<()> {
+        self.shown = None;
         let (width, height) = self.size()?;
         self.terminal.resize(Rect { x: 0, y: 0, width, height })
     }

@@ -9,7 +9,7 @@
 pub mod color;
 pub mod file;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ratatui::style::{Color, Modifier, Style};
 
@@ -185,6 +185,14 @@ fn built_in_names() -> String {
     BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
+/// Where people keep themes: their configuration's `raft-tui/themes`, then `themes` here; `look` finds a variable.
+#[must_use]
+pub fn usual_folders(look: impl Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+    let set = |name: &str| look(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let config = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
+    config.map(|config| config.join("raft-tui").join("themes")).into_iter().chain([PathBuf::from("themes")]).collect()
+}
+
 const DEEPEST: usize = 8;
 
 impl Theme {
@@ -298,7 +306,7 @@ impl Paint {
 
 fn read(name: &str, folders: &[&Path]) -> Result<ThemeFile, ThemeError> {
     let looks_like_path = name.contains('/') || Path::new(name).extension().is_some_and(|end| end == "toml");
-    let candidates: Vec<std::path::PathBuf> = if looks_like_path {
+    let candidates: Vec<PathBuf> = if looks_like_path {
         vec![name.into()]
     } else {
         folders.iter().map(|folder| folder.join(format!("{name}.toml"))).filter(|path| path.exists()).collect()

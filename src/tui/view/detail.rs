@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::nodes::{Context, TICK_US, percent};
-use super::widgets::{Frame, Pen, Span, blank, bytes, cut, middle, pane, rate, span, stamp, tone};
+use super::widgets::{Frame, Pen, Span, blank, bytes, cut, middle, pane, rate, span, stamp, tone, wrap};
 use crate::control::{Life, LinkRule, NodeView};
 use crate::raft::Role;
 use crate::raft::event::Mode;
@@ -101,40 +101,6 @@ fn write(state: &State, lines: &[Line], scroll: u16, area: Rect, buf: &mut Buffe
     }
 }
 
-/// Text broken into lines at spaces.
-fn wrap(text: &str, columns: u16) -> Vec<String> {
-    let columns = columns.max(8);
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let mut word = word.to_owned();
-        loop {
-            let line = lines.last_mut().map_or(0, |line| super::widgets::width(line));
-            let gap = u16::from(line > 0);
-            if line + gap + super::widgets::width(&word) <= columns {
-                if let Some(last) = lines.last_mut() {
-                    if gap > 0 {
-                        last.push(' ');
-                    }
-                    *last += &word;
-                }
-                break;
-            }
-            if line > 0 {
-                lines.push(String::new());
-                continue;
-            }
-            // A word longer than a line is broken where it must be.
-            let head: String = word.chars().take(usize::from(columns / 2)).collect();
-            word = word.chars().skip(usize::from(columns / 2)).collect();
-            if let Some(last) = lines.last_mut() {
-                *last = head;
-            }
-            lines.push(String::new());
-        }
-    }
-    lines
-}
-
 fn event_lines(state: &State, theme: &Theme, serial: u64, columns: u16) -> Vec<Line> {
     let muted = theme.style(Slot::Muted);
     let Some(line) = state.events.line(serial) else {
@@ -173,15 +139,19 @@ fn node_lines(context: &Context<'_>, node: &NodeView, columns: u16) -> Vec<Line>
     let time = |us: Option<u64>| us.map_or_else(|| String::from(unknown), duration);
     say("is", String::new());
     say("term", format!("{}, voted for {}, follows {}", node.term, name(node.voted_for), name(node.leader)));
-    let count = (node.last.index.0 + 1).saturating_sub(node.first_index.0);
-    let snapshot = if node.snapshot.0 == 0 { String::new() } else { format!(", snapshot up to {}", node.snapshot) };
-    say("log", format!("{count} entries up to {}, {}{snapshot}", node.last, bytes(node.log_bytes)));
+    let snapshot = if node.snapshot.0 == 0 { String::new() } else { format!(", snapshot {}", node.snapshot) };
+    let log = if node.last.index < node.first_index {
+        format!("empty{snapshot}")
+    } else {
+        format!("{} to {}, last term {}{snapshot}", node.first_index, node.last.index, node.last.term)
+    };
+    say("log", log);
     say("", format!("durable {}  commit {}  apply {}", node.durable, node.commit, node.applied));
     say("state", format!("digest {} at {}", node.digest, node.applied));
     if node.is_running() {
         let timer = match (node.role, node.heartbeat) {
             (Role::Leader, Some((left, of))) => {
-                format!("next heartbeat in {} (every {})", duration(left * TICK_US), duration(of * TICK_US))
+                format!("heartbeat in {}, each {}", duration(left * TICK_US), duration(of * TICK_US))
             }
             _ => format!(
                 "election {} of {}",
@@ -200,10 +170,10 @@ fn node_lines(context: &Context<'_>, node: &NodeView, columns: u16) -> Vec<Line>
         say(
             "messages",
             format!(
-                "in {}/s, out {}/s; {} and {} in all",
+                "in {}/s ({}), out {}/s ({})",
                 rate(node.in_per_second),
-                rate(node.out_per_second),
                 node.messages_in,
+                rate(node.out_per_second),
                 node.messages_out
             ),
         );

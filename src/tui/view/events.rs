@@ -3,14 +3,16 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::widgets::{Frame, Pen, cut, pane, span, stamp, tone, width};
+use super::widgets::{Frame, Pen, cut_at_word, pane, span, stamp, tone, width, wrap};
 use crate::tui::glyphs::Glyphs;
 use crate::tui::layout;
-use crate::tui::state::{Pane, State};
+use crate::tui::state::{EventLine, Pane, State};
 use crate::tui::theme::{Slot, Theme};
 
 /// Columns of the time.
 const TIME: u16 = 9;
+/// Rows of a long event.
+const ROWS: usize = 3;
 
 /// The panel.
 pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
@@ -42,28 +44,71 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         Pen::new(buf, inner, row, state).skip(2).put(&text, theme.style(Slot::Info));
         row += 1;
     }
-    let top = state.events.at.map(|at| at.top).or(newest);
+    let columns = inner.width.saturating_sub(2 + TIME + 1);
     let selected = state.events.at.filter(|_| focused).map(|at| at.selected);
-    let mut serial = top;
+    let mut serial = top(state, columns, inner.height - row.min(inner.height), glyphs).or(newest);
     while row < inner.height
         && let Some(now) = serial
         && let Some(line) = state.events.line(now)
     {
         let is_selected = selected == Some(now);
+        let rows = rows_of(line, columns, glyphs);
         if is_selected {
-            let band = Rect { y: inner.y + row, height: 1, ..inner };
+            let height = u16::try_from(rows.len()).unwrap_or(1).min(inner.height - row);
+            let band = Rect { y: inner.y + row, height, ..inner };
             buf.set_style(band.intersection(buf.area), theme.style(Slot::Selection));
         }
-        let mut pen = Pen::new(buf, inner, row, state);
-        pen.field(&[span(if is_selected { glyphs.mark } else { " " }, theme.style(Slot::Key))], 2, false);
-        pen.field(&[span(stamp(line.at_us), muted)], TIME, false).skip(1);
-        let times = if line.times > 1 { format!("  x{}", line.times) } else { String::new() };
-        let room = pen.left().saturating_sub(width(&times));
-        pen.put(&cut(&line.text, room, glyphs), tone(theme, line.tone)).put(&times, muted);
-        if is_selected && let Some(cause) = &line.cause {
-            pen.put(&format!("  because: {cause}"), muted);
+        let last = rows.len().saturating_sub(1);
+        for (at, text) in rows.iter().enumerate() {
+            let mut pen = Pen::new(buf, inner, row, state);
+            if at == 0 {
+                pen.field(&[span(if is_selected { glyphs.mark } else { " " }, theme.style(Slot::Key))], 2, false);
+                pen.field(&[span(stamp(line.at_us), muted)], TIME, false).skip(1);
+            } else {
+                pen.skip(2 + TIME + 1);
+            }
+            pen.put(text, tone(theme, line.tone));
+            if at == last {
+                pen.put(&times(line), muted);
+                if is_selected && let Some(cause) = &line.cause {
+                    pen.put(&format!("  because: {cause}"), muted);
+                }
+            }
+            row += 1;
         }
-        row += 1;
         serial = now.checked_sub(1);
     }
+}
+
+/// How often routine happened, if more than once.
+fn times(line: &EventLine) -> String {
+    if line.times > 1 { format!("  x{}", line.times) } else { String::new() }
+}
+
+/// The rows of an event: routine has one, anything else is told whole as far as a few rows go.
+fn rows_of(line: &EventLine, columns: u16, glyphs: &Glyphs) -> Vec<String> {
+    let text = glyphs.spell(&line.text);
+    let times = width(&times(line));
+    if line.routine.is_some() {
+        return vec![cut_at_word(&text, columns.saturating_sub(times), glyphs)];
+    }
+    let mut rows = wrap(&text, columns);
+    if rows.len() > ROWS {
+        let rest = rows.split_off(ROWS - 1).join(" ");
+        rows.push(cut_at_word(&rest, columns, glyphs));
+    }
+    rows
+}
+
+/// The top line, so that the selected one is within so many rows.
+fn top(state: &State, columns: u16, rows: u16, glyphs: &Glyphs) -> Option<u64> {
+    let at = state.events.at?;
+    let height = |serial| state.events.line(serial).map_or(1, |line| rows_of(line, columns, glyphs).len());
+    let mut room = usize::from(rows).saturating_sub(height(at.selected));
+    let mut top = at.selected;
+    while top < at.top && height(top + 1) <= room {
+        room -= height(top + 1);
+        top += 1;
+    }
+    Some(top)
 }

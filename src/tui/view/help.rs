@@ -17,9 +17,9 @@ const KEYS: u16 = 12;
 /// The list, over everything else.
 pub(super) fn draw(state: &State, help: &Help, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let glyphs = Glyphs::of(state.ascii);
-    let place = middle(area, 92, area.height);
-    blank(theme, place, buf);
     let rows = matching(help.filter.value());
+    let place = middle(area, 92, u16::try_from(rows.len()).unwrap_or(u16::MAX).max(2).saturating_add(3));
+    blank(theme, place, buf);
     let muted = theme.style(Slot::Muted);
     let note = [span("type to search  Enter runs  Esc closes", muted)];
     let frame = Frame { title: "Keys", note: &note, focused: true, boxed: true };

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::widgets::{Pen, blank, span, spans_width, tone, width};
-use crate::tui::action::{Context, Row, TABLE};
+use crate::tui::action::{Action, Context, Overlay, Row, TABLE};
 use crate::tui::command;
 use crate::tui::glyphs::Glyphs;
 use crate::tui::layout::{self, Class};
@@ -55,7 +55,10 @@ fn draw_keys(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         Mode::Partition(_) => Context::Partition,
         Mode::Help(_) | Mode::Detail { .. } => Context::Overlay,
     };
-    let rows: Vec<&Row> = TABLE.iter().filter(|row| row.context == context && row.hint.is_some()).collect();
+    let in_detail = matches!(state.mode, Mode::Detail { .. });
+    let runs = |row: &Row| row.action == Action::Overlay(Overlay::Run);
+    let fits = |row: &&Row| row.context == context && row.hint.is_some() && !(in_detail && runs(row));
+    let rows: Vec<&Row> = TABLE.iter().filter(fits).collect();
     let hint = |row: &Row| {
         let met = row.need.met(state.capabilities);
         let (key, word) = if met { (Slot::Key, Slot::Hint) } else { (Slot::Placeholder, Slot::Placeholder) };

@@ -78,8 +78,11 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     note.push(span("   ", muted));
     note.push(range.clone());
     let room = area.width.saturating_sub(14);
-    let short = [range];
-    let note: &[Span] = if spans_width(&note) <= room { &note } else { &short };
+    let mut middle = short_legend(theme);
+    middle.extend([span("  ", muted), range.clone()]);
+    let forms = [note, middle, vec![range]];
+    let none = Vec::new();
+    let note = forms.iter().find(|form| spans_width(form) <= room).unwrap_or(&none);
     let frame = Frame { title: "Log", note, focused: state.focus == Pane::Log, boxed: areas.boxed };
     let inner = pane(state, theme, area, buf, &frame);
 
@@ -148,6 +151,19 @@ fn index_text(index: u64, columns: u16) -> String {
     let text = index.to_string();
     let skip = text.len().saturating_sub(usize::from(columns));
     text.chars().skip(skip).collect()
+}
+
+fn short_legend(theme: &Theme) -> Vec<Span> {
+    let muted = theme.style(Slot::Muted);
+    let term = theme.term(0);
+    vec![
+        span("[t]", term.patch(theme.style(Slot::EntryApplied))),
+        span(" applied ", muted),
+        span("(t)", term.patch(theme.style(Slot::EntryCommitted))),
+        span(" committed ", muted),
+        span("!t!", theme.style(Slot::EntryConflict)),
+        span(" conflict", muted),
+    ]
 }
 
 fn legend(theme: &Theme, missing: &str) -> Vec<Span> {

@@ -50,7 +50,7 @@ impl<'a> Context<'a> {
         let (word, slot) = match (&node.life, node.role) {
             (Life::Crashed { at_us }, _) => {
                 let since = duration(self.state.real_us().saturating_sub(*at_us) / 1_000_000 * 1_000_000);
-                let since = if since == "0us" { String::from("now") } else { since };
+                let since = if since == "0ms" { String::from("now") } else { since };
                 return (format!("{glyph} DOWN {since}"), self.theme.style(Slot::Down));
             }
             (Life::Halted { .. }, _) => ("HALTED", Slot::Halted),

@@ -25,6 +25,14 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         draw_lines(state, theme, "Load and faults", &lines, area, buf);
         return;
     }
+    // In a band the two stand side by side.
+    if area.width >= 70 {
+        let left = Rect { width: (area.width * 2 / 5).clamp(30, 40), ..area };
+        let right = Rect { x: area.x + left.width, width: area.width - left.width, ..area };
+        draw_lines(state, theme, "Clients", &clients(state, theme), left, buf);
+        draw_lines(state, theme, "Faults", &faults(state, theme), right, buf);
+        return;
+    }
     let top = Rect { height: CLIENTS.min(area.height), ..area };
     let bottom = Rect { y: area.y + top.height, height: area.height - top.height, ..area };
     draw_lines(state, theme, "Clients", &clients(state, theme), top, buf);

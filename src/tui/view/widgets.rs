@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
@@ -54,6 +54,49 @@ pub(super) fn cut<'a>(text: &'a str, columns: u16, glyphs: &Glyphs) -> Cow<'a, s
         kept += glyphs.ellipsis;
     }
     Cow::Owned(kept)
+}
+
+/// The text, cut between two words if it takes more columns.
+pub(super) fn cut_at_word(text: &str, columns: u16, glyphs: &Glyphs) -> String {
+    let cut = cut(text, columns, glyphs);
+    match cut.strip_suffix(glyphs.ellipsis).and_then(|kept| kept.rsplit_once(' ')) {
+        Some((words, _)) if width(text) > columns && !words.trim().is_empty() => format!("{words} {}", glyphs.ellipsis),
+        _ => cut.into_owned(),
+    }
+}
+
+/// Text broken into lines at spaces.
+pub(super) fn wrap(text: &str, columns: u16) -> Vec<String> {
+    let columns = columns.max(8);
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let mut word = word.to_owned();
+        loop {
+            let used = lines.last().map_or(0, |line| width(line));
+            let gap = u16::from(used > 0);
+            if used + gap + width(&word) <= columns {
+                if let Some(last) = lines.last_mut() {
+                    if gap > 0 {
+                        last.push(' ');
+                    }
+                    *last += &word;
+                }
+                break;
+            }
+            if used > 0 {
+                lines.push(String::new());
+                continue;
+            }
+            // A word longer than a line is broken where it must be.
+            let head: String = word.chars().take(usize::from(columns / 2)).collect();
+            word = word.chars().skip(usize::from(columns / 2)).collect();
+            if let Some(last) = lines.last_mut() {
+                *last = head;
+            }
+            lines.push(String::new());
+        }
+    }
+    lines
 }
 
 /// Writes a line from left to right.
@@ -171,13 +214,25 @@ pub(super) fn pane(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer, f
             buf[place].set_symbol(corner);
         }
     }
+    let plain = |buf: &mut Buffer, from: u16, columns: u16| {
+        // The line's own bold or dim must not show through.
+        for x in from..from.saturating_add(columns).min(right) {
+            buf[(x, area.y)].modifier = Modifier::empty();
+        }
+    };
     let title_style = if frame.focused { style.patch(theme.style(Slot::Title)) } else { theme.style(Slot::Title) };
     let title = format!(" {} ", frame.title);
     let start = area.x.saturating_add(2);
+    plain(buf, start, width(&title));
+    let wanted = spans_width(frame.note).saturating_add(2);
+    let room = area.width.saturating_sub(4 + width(&title));
+    let note_fits = !frame.note.is_empty() && wanted <= room;
+    if note_fits {
+        plain(buf, area.right().saturating_sub(2 + wanted), wanted);
+    }
     let mut pen = Pen::new(buf, Rect { x: start, width: area.width.saturating_sub(4), ..area }, 0, state);
     pen.put(&title, title_style);
-    let wanted = spans_width(frame.note).saturating_add(2);
-    if !frame.note.is_empty() && wanted <= pen.left() {
+    if note_fits && wanted <= pen.left() {
         let column = pen.column() + pen.left() - wanted;
         pen.to(column).put(" ", style).spans(frame.note).put(" ", style);
     }

@@ -75,6 +75,50 @@ fn a_crash_leaves_the_fence_as_it_was_or_as_it_was_to_be() {
     assert!(tried >= 60, "{tried}");
 }
 
+/// First the process dies, which leaves what it wrote in the system's cache; then, during the next opening, the power goes.
+#[test]
+fn a_power_cut_after_the_death_of_the_process_leaves_the_fence() {
+    let files = RecordedFiles::default();
+    let states = fence_lives(&files);
+    let made = states[0].0;
+    for steps in made..=files.steps() {
+        let promised = states.iter().rev().find(|(done, _)| *done <= steps).map(|(_, record)| record);
+        let coming = states.iter().find(|(done, _)| *done > steps).map(|(_, record)| record);
+        let died = files.death(steps);
+        let found = open_fence(&died).expect("opened").record().clone();
+        for later in steps..=died.steps() {
+            for crashed in died.crashes(later) {
+                let again = open_fence(&crashed).expect("opened").record().clone();
+                assert!(Some(&again) == promised || Some(&again) == coming, "after {steps} and {later}");
+                assert!(later < died.steps() || again == found, "after {steps}: what was shown is gone");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_power_cut_after_the_death_of_the_process_leaves_a_mark() {
+    let files = RecordedFiles::default();
+    let now = Instant::now();
+    let mut mark = Mark::create(&files, path(), record(0), now).expect("made");
+    let made = files.steps();
+    for index in [1, 2] {
+        mark.advance(record(index).last, record(index).chain, now).expect("advanced");
+    }
+    for steps in made..=files.steps() {
+        let died = files.death(steps);
+        let mut mark = Mark::open(&died, path(), now).expect("opened").expect("readable");
+        for index in [5, 6] {
+            mark.advance(record(index).last, record(index).chain, now).expect("advanced");
+        }
+        for later in steps..=died.steps() {
+            for crashed in died.crashes(later) {
+                assert!(Mark::open(&crashed, path(), now).expect("opened").is_some(), "after {steps} and {later}");
+            }
+        }
+    }
+}
+
 #[test]
 fn one_rotten_slot_of_the_fence_is_harmless_at_every_step() {
     let files = RecordedFiles::default();

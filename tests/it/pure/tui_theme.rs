@@ -108,6 +108,15 @@ fn no_color_wins_over_what_the_terminal_can() {
 }
 
 #[test]
+fn themes_are_looked_for_in_the_configuration_first() {
+    use raft_tui::tui::theme::usual_folders;
+    let none = usual_folders(|_| None);
+    assert_eq!(none, [std::path::PathBuf::from("themes")]);
+    let home = usual_folders(|name| (name == "HOME").then(|| String::from("/home/ann")));
+    assert_eq!(home[0], std::path::PathBuf::from("/home/ann/.config/raft-tui/themes"));
+}
+
+#[test]
 fn what_is_wrong_in_a_theme_is_said_with_its_place() {
     let bleu = "[slots]\n\"role.leader\" = { fg = \"bleu\" }\n";
     assert_eq!(wrong(bleu), "themes/x.toml:2:24 unknown colour \"bleu\", did you mean \"blue\"");

@@ -107,7 +107,7 @@ pub fn journal(dir: &Path) -> PathBuf {
 }
 
 /// How long `bytes` are without the zeros at their end, which may be many.
-fn used(bytes: &[u8]) -> usize {
+pub fn used(bytes: &[u8]) -> usize {
     let zeros = [0; 4096];
     let mut end = bytes.len();
     while end >= zeros.len() && bytes[end - zeros.len()..end] == zeros {

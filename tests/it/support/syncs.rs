@@ -38,6 +38,15 @@ struct Call<'a> {
     result: Option<i64>,
 }
 
+impl Call<'_> {
+    /// The number before the closing parenthesis, which strace pads with spaces.
+    fn last_argument(&self) -> Option<u64> {
+        let (call, _) = self.rest.rsplit_once(" = ")?;
+        let (_, last) = call.trim_end().strip_suffix(')')?.rsplit_once(", ")?;
+        last.trim().parse().ok()
+    }
+}
+
 fn parse(text: &str) -> Option<Call<'_>> {
     let (name, rest) = text.split_once('(')?;
     let result = rest
@@ -83,14 +92,13 @@ impl Files {
 
     fn end(&mut self, thread: u64, text: &str) {
         let Some(call) = parse(text) else { return };
-        match (call.name, call.descriptor, call.result) {
+        match (call.name, call.descriptor.clone(), call.result) {
             ("openat", _, Some(descriptor)) if descriptor >= 0 => {
                 let position = if call.rest.contains("O_APPEND") { None } else { Some(0) };
                 self.positions.insert(descriptor as u64, position);
             }
             ("ftruncate", Some((_, path)), Some(0)) => {
-                let length = call.rest.rsplit_once(") = ").and_then(|(arguments, _)| arguments.rsplit_once(", "));
-                let length: u64 = length.and_then(|(_, length)| length.trim().parse().ok()).unwrap_or(0);
+                let length = call.last_argument().expect("a length is told");
                 for known in [&mut self.written, &mut self.synced] {
                     if let Some(known) = known.get_mut(&path) {
                         *known = length.min(*known);
@@ -115,10 +123,7 @@ impl Files {
                 *written = end.max(*written);
             }
             ("pwrite64", Some((_, path)), Some(count)) if count > 0 => {
-                let offset = call.rest.rsplit_once(") = ").and_then(|(arguments, _)| {
-                    arguments.rsplit_once(", ").and_then(|(_, offset)| offset.trim().parse::<u64>().ok())
-                });
-                let end = offset.unwrap_or(0) + count as u64;
+                let end = call.last_argument().expect("an offset is told") + count as u64;
                 let written = self.written.entry(path).or_default();
                 *written = end.max(*written);
             }
@@ -147,7 +152,8 @@ fn a_sync_covers_what_was_written_before_it_began() {
 9 write(6</d/1.jnl>, \"x\", 1 <unfinished ...>
 9 <... write resumed>) = 1
 9 fsync(6</d/1.jnl>) = 0
-9 ftruncate(6</d/1.jnl>, 5) = 0
+9 ftruncate(6</d/1.jnl>, 5 <unfinished ...>
+9 <... ftruncate resumed>)             = 0
 9 openat(AT_FDCWD</>, \"/d/1.jnl\", O_WRONLY|O_APPEND) = 7</d/1.jnl>
 9 write(7</d/1.jnl>, \"xyz\", 3) = 3
 9 fsync(7</d/1.jnl>) = 0

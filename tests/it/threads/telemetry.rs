@@ -37,7 +37,7 @@ fn what_is_logged_is_one_safe_line_each_also_from_before_the_file_was_known() {
     tracing::warn!(target: "nasty", number = 7, "late");
     assert!(matches!(Telemetry::start(&parse_level("info").expect("a level")), Err(TelemetryError::Twice)));
     assert_eq!(telemetry.dropped_lines(), 0);
-    telemetry.close();
+    telemetry.close(true);
 
     let text = std::fs::read_to_string(&file).expect("text");
     // Other tests of this process log too.
