@@ -50,18 +50,11 @@ enum Ending {
     ClusterGone,
 }
 
-/// How a plain session went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Went {
-    /// [`Exit::Broken`] when a rule of Raft was broken, [`Exit::Failed`] when a command failed or was not answered,
-    /// [`Exit::Io`] when the output could not be written, else [`Exit::Fine`].
-    pub exit: Exit,
-    /// A disk was made to fail on purpose: the halted node is no trouble.
-    pub failed_a_disk: bool,
-}
-
 /// Serves one session until the input ends, somebody says `quit`, the output closes or `end` is ready.
-pub async fn run_plain<R, W>(session: Session, input: R, output: W, form: Form, end: impl Future<Output = ()>) -> Went
+///
+/// Gives [`Exit::Broken`] when a rule of Raft was broken, [`Exit::Failed`] when a command failed or was not answered,
+/// [`Exit::Io`] when the output could not be written, else [`Exit::Fine`].
+pub async fn run_plain<R, W>(session: Session, input: R, output: W, form: Form, end: impl Future<Output = ()>) -> Exit
 where
     R: AsyncBufRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
@@ -81,7 +74,6 @@ where
         missed: 0,
         quitting: false,
         failed: false,
-        failed_a_disk: false,
         broken: false,
     };
     plain.say(first);
@@ -100,7 +92,6 @@ struct Plain {
     missed: u64,
     quitting: bool,
     failed: bool,
-    failed_a_disk: bool,
     broken: bool,
 }
 
@@ -150,7 +141,6 @@ impl Plain {
         };
         let is_quit = operation == Operation::Quit;
         self.quitting |= is_quit;
-        self.failed_a_disk |= matches!(operation, Operation::FailDisk(_));
         self.last_id += 1;
         match self.session.operations.try_send(Request { id: self.last_id, operation }) {
             Ok(()) => self.waiting = Some((self.last_id, asked, is_quit)),
@@ -212,7 +202,7 @@ impl Plain {
         let _ = self.lines.try_send(line);
     }
 
-    async fn finish(mut self, ending: Ending, writer: JoinHandle<io::Result<()>>) -> Went {
+    async fn finish(mut self, ending: Ending, writer: JoinHandle<io::Result<()>>) -> Exit {
         let (stop_within, write_within) = match ending {
             Ending::InputEnded | Ending::Quit | Ending::ClusterGone => (PATIENCE, PATIENCE),
             Ending::Interrupted | Ending::OutputClosed => (HURRY_STOP, HURRY_WRITE),
@@ -232,17 +222,16 @@ impl Plain {
             }
             Ending::Quit => {}
         }
-        let Self { lines, failed, failed_a_disk, broken, .. } = self;
+        let Self { lines, failed, broken, .. } = self;
         drop(lines);
         let written = timeout(write_within, writer).await;
         let broken_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-        let exit = match written {
+        match written {
             _ if broken => Exit::Broken,
             Ok(Ok(Err(error))) if !broken_pipe(&error) => Exit::Io,
             _ if failed => Exit::Failed,
             _ => Exit::Fine,
-        };
-        Went { exit, failed_a_disk }
+        }
     }
 
     /// Asks the cluster to stop, and tells what happens until it has.

@@ -8,7 +8,6 @@ pub mod laws;
 pub mod logs;
 pub mod parts;
 pub mod program;
-pub mod pty;
 pub mod recorded_files;
 pub mod screen;
 pub mod script;
