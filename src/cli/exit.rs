@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use crate::cluster::ClusterError;
 use crate::node::driver::Trouble;
+use crate::tui::TuiError;
 
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,8 @@ impl Exit {
     pub fn of(error: &anyhow::Error) -> Self {
         let exit = |cause: &(dyn std::error::Error + 'static)| {
             let cluster = cause.downcast_ref::<ClusterError>().map(Self::of_cluster);
-            cluster.or_else(|| cause.downcast_ref::<io::Error>().map(Self::of_io))
+            let screen = || cause.downcast_ref::<TuiError>().map(Self::of_screen);
+            cluster.or_else(screen).or_else(|| cause.downcast_ref::<io::Error>().map(Self::of_io))
         };
         error.chain().find_map(exit).unwrap_or(Self::Failed)
     }
@@ -65,6 +67,14 @@ impl Exit {
             Trouble::WrongStore => Self::WrongIdentity,
             Trouble::Newer => Self::Configuration,
             Trouble::Violation => Self::Broken,
+            Trouble::OnPurpose => Self::Fine,
+        }
+    }
+
+    const fn of_screen(error: &TuiError) -> Self {
+        match error {
+            TuiError::Theme(_) => Self::Configuration,
+            TuiError::Terminal(_) | TuiError::Signals(_) => Self::Io,
         }
     }
 
@@ -72,7 +82,7 @@ impl Exit {
         match error {
             ClusterError::Nodes { .. } => Self::Usage,
             ClusterError::OtherMembers { .. } | ClusterError::Newer { .. } => Self::Configuration,
-            ClusterError::Locked { .. } => Self::NoDataFolder,
+            ClusterError::Locked { .. } | ClusterError::Io { doing: "making", .. } => Self::NoDataFolder,
             ClusterError::NotOurs { .. } => Self::WrongIdentity,
             ClusterError::Unreadable { .. } => Self::CorruptData,
             ClusterError::Io { source, .. } => Self::of_io(source),

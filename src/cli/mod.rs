@@ -23,7 +23,6 @@ use tracing_subscriber::filter::Targets;
 use crate::cluster::local::{self, Guard};
 use crate::cluster::{Disks, Session, Spec};
 use crate::control::{Pace, words};
-use crate::node::driver::Trouble;
 use crate::telemetry::{self, Telemetry};
 use crate::text::{is_safe, sanitize_str};
 use crate::tui::theme::Depth;
@@ -198,6 +197,19 @@ impl Arguments {
         }
     }
 
+    /// How the screen is wanted.
+    #[must_use]
+    pub fn screen(&self) -> TuiOptions {
+        let depth = match self.color {
+            Color::Auto => None,
+            Color::Truecolor => Some(Depth::True),
+            Color::Ansi256 => Some(Depth::Indexed),
+            Color::Ansi16 => Some(Depth::Sixteen),
+            Color::None => Some(Depth::Mono),
+        };
+        TuiOptions { theme: self.theme.clone(), depth, ascii: self.ascii, ..TuiOptions::default() }
+    }
+
     /// Where the log goes.
     #[must_use]
     pub fn log_file(&self) -> PathBuf {
@@ -219,7 +231,7 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
     match std::panic::catch_unwind(AssertUnwindSafe(job)) {
         Ok(Ok(exit)) => exit,
         Ok(Err(error)) => {
-            let why = format!("{error:#}");
+            let why = said_once(&error);
             let why = if is_safe(&why) { why } else { sanitize_str(&why) };
             // Nobody is left to tell when standard error is closed.
             let _ = writeln!(io::stderr(), "raft-tui: {why}");
@@ -227,6 +239,17 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
         }
         Err(_) => Exit::Broken,
     }
+}
+
+/// An error and its causes; many errors say their cause themselves.
+fn said_once(error: &anyhow::Error) -> String {
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.ends_with(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
 }
 
 /// Starts the cluster and serves it until it ends.
@@ -238,6 +261,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
     let exit = runtime.block_on(async {
         let end = end_signal().context("listening to signals")?;
+        let screen = (!arguments.is_plain(io::stdout().is_terminal())).then(|| arguments.screen());
+        if let Some(options) = &screen {
+            tui::check(options)?;
+        }
         let (session, guard) = local::start(spec)?;
         if let Err(error) = telemetry.open(&log_file) {
             drop(session);
@@ -246,8 +273,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             return Err(error.into());
         }
         telemetry::install_panic_hook(log_file, tui::restore);
-        if !arguments.is_plain(io::stdout().is_terminal()) {
-            return show(arguments, session, guard).await;
+        if let Some(options) = screen {
+            return show(options, session, guard).await;
         }
         let form = if arguments.json { lines::Form::Json } else { lines::Form::Sentences };
         let input = tokio::io::BufReader::new(tokio::io::stdin());
@@ -255,9 +282,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         // The cluster has been told to end, and was waited for as long as this way of ending allows.
         let trouble = tokio::time::timeout(LEFTOVERS, guard.ended()).await.ok().flatten();
         anyhow::Ok(match trouble {
-            Some(Trouble::Disk) if went.failed_a_disk => went.exit,
-            Some(trouble) if matches!(went.exit, Exit::Fine | Exit::Failed) => Exit::of_trouble(trouble),
-            _ => went.exit,
+            Some(trouble) if matches!(went, Exit::Fine | Exit::Failed) => Exit::of_trouble(trouble),
+            _ => went,
         })
     });
     runtime.shutdown_timeout(LEFTOVERS);
@@ -270,15 +296,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 }
 
 /// Opens the console, and stops the cluster when it is closed.
-async fn show(arguments: &Arguments, session: Session, guard: Guard) -> anyhow::Result<Exit> {
-    let depth = match arguments.color {
-        Color::Auto => None,
-        Color::Truecolor => Some(Depth::True),
-        Color::Ansi256 => Some(Depth::Indexed),
-        Color::Ansi16 => Some(Depth::Sixteen),
-        Color::None => Some(Depth::Mono),
-    };
-    let options = TuiOptions { theme: arguments.theme.clone(), depth, ascii: arguments.ascii, ..TuiOptions::default() };
+async fn show(options: TuiOptions, session: Session, guard: Guard) -> anyhow::Result<Exit> {
     let ended = tui::run(session, options).await?;
     // The session is gone with the console, so the cluster is stopping. A signal leaves it less time.
     let patience = if ended == tui::Ended::Asked { CLOSING } else { CLOSING_IN_A_HURRY };

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::Exit;
 use super::lines::{Asked, Form};
 use crate::cluster::Session;
-use crate::control::{Life, Observation, Operation, OperationId, Request, What, grammar};
+use crate::control::{Observation, Operation, OperationId, Request, What, grammar};
 use crate::raft::EventKind;
 
 /// Lines that may wait for the writer.
@@ -50,18 +50,11 @@ enum Ending {
     ClusterGone,
 }
 
-/// How a plain session went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Went {
-    /// [`Exit::Broken`] when a rule of Raft was broken, [`Exit::Failed`] when a command failed or was not answered,
-    /// [`Exit::Io`] when the output could not be written, else [`Exit::Fine`].
-    pub exit: Exit,
-    /// A disk was made to fail on purpose: the halted node is no trouble.
-    pub failed_a_disk: bool,
-}
-
 /// Serves one session until the input ends, somebody says `quit`, the output closes or `end` is ready.
-pub async fn run_plain<R, W>(session: Session, input: R, output: W, form: Form, end: impl Future<Output = ()>) -> Went
+///
+/// Gives [`Exit::Broken`] when a rule of Raft was broken, [`Exit::Failed`] when a command failed or was not answered,
+/// [`Exit::Io`] when the output could not be written, else [`Exit::Fine`].
+pub async fn run_plain<R, W>(session: Session, input: R, output: W, form: Form, end: impl Future<Output = ()>) -> Exit
 where
     R: AsyncBufRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
@@ -79,9 +72,7 @@ where
         last_id: 0,
         last_happened: 0,
         missed: 0,
-        quitting: false,
         failed: false,
-        failed_a_disk: false,
         broken: false,
     };
     plain.say(first);
@@ -98,9 +89,7 @@ struct Plain {
     last_id: OperationId,
     last_happened: u64,
     missed: u64,
-    quitting: bool,
     failed: bool,
-    failed_a_disk: bool,
     broken: bool,
 }
 
@@ -149,8 +138,6 @@ impl Plain {
             Err(error) => return self.refuse(&asked, &error.sentence),
         };
         let is_quit = operation == Operation::Quit;
-        self.quitting |= is_quit;
-        self.failed_a_disk |= matches!(operation, Operation::FailDisk(_));
         self.last_id += 1;
         match self.session.operations.try_send(Request { id: self.last_id, operation }) {
             Ok(()) => self.waiting = Some((self.last_id, asked, is_quit)),
@@ -175,9 +162,7 @@ impl Plain {
                 if let What::Node { event, .. } = &happened.what {
                     self.broken |= matches!(event.kind, EventKind::Violated { .. });
                 }
-                // Nodes that stop because the session ends did not crash.
-                let is_end = self.quitting && matches!(happened.what, What::Life { life: Life::Crashed { .. }, .. });
-                if !is_end && let Some(line) = self.form.happened(&happened) {
+                if let Some(line) = self.form.happened(&happened) {
                     self.tell(line);
                 }
                 false
@@ -212,7 +197,7 @@ impl Plain {
         let _ = self.lines.try_send(line);
     }
 
-    async fn finish(mut self, ending: Ending, writer: JoinHandle<io::Result<()>>) -> Went {
+    async fn finish(mut self, ending: Ending, writer: JoinHandle<io::Result<()>>) -> Exit {
         let (stop_within, write_within) = match ending {
             Ending::InputEnded | Ending::Quit | Ending::ClusterGone => (PATIENCE, PATIENCE),
             Ending::Interrupted | Ending::OutputClosed => (HURRY_STOP, HURRY_WRITE),
@@ -232,22 +217,20 @@ impl Plain {
             }
             Ending::Quit => {}
         }
-        let Self { lines, failed, failed_a_disk, broken, .. } = self;
+        let Self { lines, failed, broken, .. } = self;
         drop(lines);
         let written = timeout(write_within, writer).await;
         let broken_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-        let exit = match written {
+        match written {
             _ if broken => Exit::Broken,
             Ok(Ok(Err(error))) if !broken_pipe(&error) => Exit::Io,
             _ if failed => Exit::Failed,
             _ => Exit::Fine,
-        };
-        Went { exit, failed_a_disk }
+        }
     }
 
     /// Asks the cluster to stop, and tells what happens until it has.
     async fn stop(&mut self) {
-        self.quitting = true;
         self.last_id += 1;
         let id = self.last_id;
         if self.session.operations.send(Request { id, operation: Operation::Quit }).await.is_err() {

@@ -149,6 +149,8 @@ pub enum Trouble {
     Newer,
     /// A rule of Raft was broken, or the program is wrong.
     Violation,
+    /// None: a fault that the operator asked for.
+    OnPurpose,
 }
 
 /// A picture of a node, from itself.
@@ -331,6 +333,7 @@ fn halted_by(error: &StorageError) -> Ended {
 
 fn trouble(error: &StorageError) -> Trouble {
     match error {
+        StorageError::Injected(_) => Trouble::OnPurpose,
         StorageError::NoSpace { .. } => Trouble::NoSpace,
         StorageError::Locked { .. } => Trouble::Locked,
         StorageError::WrongIdentity { .. } => Trouble::WrongStore,

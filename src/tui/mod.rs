@@ -1,7 +1,7 @@
 //! The window: a cluster on a terminal, for a person who watches it, breaks it and mends it.
 //!
 //! One loop ([`run`]) waits for keys, observations, views and time; drains all that is ready; lets the pure
-//! [`update`](update::update) change the [`State`](state::State); performs the effects; and draws one frame with the pure
+//! [`update`](fn@update::update) change the [`State`]; performs the effects; and draws one frame with the pure
 //! [`view::draw`], at most twenty times a second. When nothing has changed nothing is drawn.
 //!
 //! A key goes: terminal → `keymap` → `action` → `update` → `Effect::Ask` → the session; what the cluster then reports
@@ -26,7 +26,7 @@ pub mod update;
 pub mod view;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -125,12 +125,22 @@ impl Signals {
     }
 }
 
+/// Finds mistakes in the options before there is a cluster to show.
+pub fn check(options: &TuiOptions) -> Result<(), TuiError> {
+    load_theme(options).map(|_| ())
+}
+
+fn load_theme(options: &TuiOptions) -> Result<(Theme, Depth), TuiError> {
+    let depth = options.depth.unwrap_or_else(|| Depth::detect(|name| std::env::var(name).ok()));
+    let folders: Vec<&Path> = options.theme_folders.iter().map(PathBuf::as_path).collect();
+    Ok((Theme::load(&options.theme, &folders, depth)?, depth))
+}
+
 /// Shows a cluster on the terminal until the person, a signal or the terminal ends it. The cluster is left as it is;
 /// whoever holds it stops it.
 pub async fn run(mut session: Session, options: TuiOptions) -> Result<Ended, TuiError> {
-    let depth = options.depth.unwrap_or_else(|| Depth::detect(|name| std::env::var(name).ok()));
-    let folders: Vec<&std::path::Path> = options.theme_folders.iter().map(PathBuf::as_path).collect();
-    let mut theme = Theme::load(&options.theme, &folders, depth)?;
+    let (mut theme, depth) = load_theme(&options)?;
+    let folders: Vec<&Path> = options.theme_folders.iter().map(PathBuf::as_path).collect();
     let mut signals = Signals::listen().map_err(TuiError::Signals)?;
 
     let first = session.view.borrow_and_update().clone();
@@ -236,7 +246,7 @@ fn send(session: &Session, request: Request) -> Option<Observation> {
 }
 
 /// The theme after this one: the built-in ones, and the one that was asked for.
-fn next_theme(now: &str, asked: &str, folders: &[&std::path::Path], depth: Depth) -> Theme {
+fn next_theme(now: &str, asked: &str, folders: &[&Path], depth: Depth) -> Theme {
     let mut names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
     if !names.contains(&asked) {
         names.push(asked);

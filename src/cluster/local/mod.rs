@@ -235,7 +235,10 @@ impl Hub {
         let Some(host) = self.hosts.get_mut(&id) else { return };
         host.stop(how);
         host.life = Life::Crashed { at_us };
-        self.tell(What::Life { node: id, life: Life::Crashed { at_us } });
+        // A node that is shut down at the end has not crashed.
+        if how == Stop::Crash {
+            self.tell(What::Life { node: id, life: Life::Crashed { at_us } });
+        }
     }
 
     fn on_end(&mut self, id: NodeId, life: u64, end: Ended) {
@@ -245,7 +248,7 @@ impl Hub {
             host.life = Life::Halted { why: why.clone() };
             self.clients.close_door(id);
             self.common.mesh.detach(id);
-            if self.worst != Some(Trouble::Violation) {
+            if self.worst != Some(Trouble::Violation) && trouble != Trouble::OnPurpose {
                 self.worst = Some(trouble);
             }
             tracing::error!(node = %id, %why, "the node halted");

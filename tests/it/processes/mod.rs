@@ -1,6 +1,5 @@
 //! The real binary.
 
-mod console;
 mod doors;
 mod formats;
 mod kill;

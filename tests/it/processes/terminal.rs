@@ -22,29 +22,35 @@ fn signal(terminal: &Terminal, signal: Signal) {
 
 #[test]
 fn keys_break_and_mend_a_cluster() {
-    let mut terminal = console(120, 40);
+    // On real disks, as people start it.
+    let mut terminal = Terminal::start(120, 40, &["--nodes", "5", "--pace", "real", "--seed", "7"]);
+    terminal.until_shown("leads t");
+    terminal.until_shown("WRITES ok");
     assert!(terminal.is_taken(), "the console has a screen of its own");
-    terminal.press("sSET city Oslo\r");
-    terminal.until_shown("SET city Oslo");
-    terminal.press("1c");
+    terminal.press("sSET colour blue\r");
+    terminal.until_shown("SET colour blue");
+    terminal.press("Rcolour\r");
+    terminal.until_shown("read from");
+    terminal.press(":crash leader\r");
+    terminal.until_shown("4/5 up");
     terminal.until_shown("DOWN");
-    terminal.press("r");
-    terminal.until("up again", |picture| !picture.contains("DOWN"));
-    terminal.until_shown("3/3 up");
+    terminal.until("another leader", |picture| picture.contains("leads t") && !picture.contains("leads t1"));
+    terminal.press(":restart all\r");
+    terminal.until_shown("5/5 up");
+    terminal.press("pbb\r");
+    terminal.until_shown("FAULTS 1: partition");
+    terminal.press("H");
+    terminal.until_shown("no faults");
     terminal.press(" ");
     terminal.until_shown("STOPPED");
     terminal.press(" ");
     terminal.until("running again", |picture| !picture.contains("STOPPED"));
-    terminal.press(":isolate n1\r");
-    terminal.until_shown("isolate n1");
-    terminal.press("H");
-    terminal.until_shown("no faults");
-    terminal.press("Rcity\r");
-    terminal.until_shown("Oslo");
+    terminal.press("x");
+    terminal.until_shown("x does nothing here, ? lists the keys");
     terminal.press("q");
     let (status, _) = terminal.end();
     assert!(status.success(), "{status:?}");
-    assert!(!terminal.is_taken(), "the shell's screen is back");
+    terminal.until("given back", |_| !terminal.is_taken());
     assert!(!terminal.is_cursor_hidden(), "the cursor is back");
 }
 
@@ -98,4 +104,25 @@ fn ctrl_z_gives_the_terminal_back_until_it_is_continued() {
     terminal.until("given back at the end", |_| !terminal.is_taken());
     terminal.press("exit $?\r");
     assert!(terminal.end().0.success());
+}
+
+/// In the environment of a test that is run on a terminal of its own, to panic there.
+const PANIC: &str = "RAFT_TUI_TEST_PANICS_WITH_LOG";
+
+#[test]
+fn a_panic_gives_the_terminal_back_and_names_the_log_file() {
+    let name = "processes::terminal::a_panic_gives_the_terminal_back_and_names_the_log_file";
+    if let Ok(log) = std::env::var(PANIC) {
+        // This is the program: its screen is taken, then something that cannot be happens.
+        raft_tui::telemetry::install_panic_hook(log.into(), raft_tui::tui::restore);
+        let screen = raft_tui::tui::terminal::Screen::take().expect("there is a terminal");
+        assert!(screen.size().is_err(), "this cannot be");
+        return;
+    }
+    let mut terminal = Terminal::this_test(80, 24, name, PANIC, "/somewhere/raft-tui.log");
+    let (status, _) = terminal.end();
+    assert!(!status.success(), "a panic is a failure");
+    terminal.until_shown("details are in /somewhere/raft-tui.log");
+    assert!(!terminal.is_taken(), "the shell's screen is back");
+    assert!(!terminal.is_cursor_hidden(), "the cursor is back");
 }

@@ -36,4 +36,11 @@ transcripts! {
     replication
     figure_7
     figure_8
+    leader_change
+    pre_vote_and_check_quorum
+    snapshot
+    read_index
+    quarantine
+    disk_aba
+    stalled_disk
 }

@@ -12,7 +12,8 @@ use raft_tui::raft::event::EventKind;
 use raft_tui::raft::rng::Rng;
 use raft_tui::raft::{Index, NodeId, Outcome, Role};
 
-use crate::support::cores::{Cores, picture};
+use crate::support::cores::Cores;
+use crate::support::telling::picture;
 
 const STEPS: u64 = 2_500;
 
@@ -220,6 +221,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "what was met, for who looks")]
 fn no_walk_breaks_a_law_and_every_walk_ends_well() {
     let (first, count) = match number("RAFT_SEED") {
         Some(seed) => (seed, 1),

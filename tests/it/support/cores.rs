@@ -7,155 +7,28 @@
 //!
 //! Not here: commands and files of golden transcripts (`script.rs`).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use raft_tui::raft::event::EventKind;
 use raft_tui::raft::{
-    Base, Configuration, Digest, Effects, Entry, EntryKind, Envelope, Epoch, HardState, Index, Input, LogPosition,
-    MessageKind, NodeId, Options, Outcome, Persist, Proposal, Raft, Recovered, Send, SnapshotMeta, Status, SyncPoint,
-    Term, Ticket,
+    Configuration, Digest, Effects, Envelope, HardState, Index, Input, LogPosition, MessageKind, NodeId, Options,
+    Outcome, Proposal, Raft, Send, SnapshotMeta, Status, SyncPoint, Term, Ticket,
 };
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::laws::Laws;
+use super::parts::{Disk, Machine, Stored, log_of};
+use super::telling::{dropped, what_is_written, words};
 
 /// Node `n{id}`.
 pub const fn n(id: u64) -> NodeId {
     NodeId(id)
 }
 
-/// What a disk holds.
-#[derive(Clone, Debug, Default)]
-pub struct Stored {
-    pub epoch: Epoch,
-    pub hard_state: HardState,
-    pub snapshot: Option<(SnapshotMeta, Bytes)>,
-    pub base: Base,
-    pub entries: Vec<Entry>,
-}
-
-impl Stored {
-    pub fn last(&self) -> LogPosition {
-        self.entries.last().map_or(self.base.position, Entry::position)
-    }
-
-    pub fn chain_at(&self, index: Index) -> Option<Digest> {
-        if index == self.base.position.index {
-            return Some(self.base.chain);
-        }
-        self.entries.iter().find(|entry| entry.index == index).map(|entry| entry.chain)
-    }
-
-    /// Whether entry `index` with this chain is here, or was before a snapshot took its place.
-    pub fn holds(&self, index: Index, chain: Digest) -> bool {
-        match self.chain_at(index) {
-            Some(here) => here == chain,
-            None => index < self.base.position.index,
-        }
-    }
-
-    fn write(&mut self, write: &Persist, files: &BTreeMap<LogPosition, Bytes>) {
-        if let Some(hard_state) = write.hard_state {
-            self.hard_state = hard_state;
-        }
-        if let Some(from) = write.truncate_from {
-            self.entries.retain(|entry| entry.index < from);
-        }
-        for entry in &write.entries {
-            assert_eq!(entry.index, self.last().index.next(), "a write leaves a gap: {write:?}");
-            let term = self.hard_state.current_term;
-            assert!(entry.term <= term, "T-06: entry {} is written while term {term} is durable", entry.position());
-            self.entries.push(entry.clone());
-        }
-        if let Some(snapshot) = &write.snapshot {
-            let meta = snapshot.meta.clone();
-            let body = snapshot.body.clone().unwrap_or_else(|| files[&meta.last].clone());
-            assert_eq!(Digest(xxh3_128(&body)), meta.checksum, "the body of snapshot {} is another", meta.last);
-            if snapshot.discard_log {
-                self.entries.clear();
-                self.base = Base { position: meta.last, chain: meta.chain };
-            }
-            self.snapshot = Some((meta, body));
-        }
-        if let Some(base) = write.compact_to {
-            self.entries.retain(|entry| entry.index > base.position.index);
-            self.base = base;
-        }
-    }
-
-    pub fn recovered(&self, quarantine: Option<String>) -> Recovered {
-        Recovered {
-            epoch: self.epoch,
-            hard_state: self.hard_state,
-            snapshot: self.snapshot.as_ref().map(|(meta, _)| meta.clone()),
-            base: self.base,
-            entries: self.entries.clone(),
-            quarantine,
-        }
-    }
-}
-
-/// A disk: what is synced survives a crash, what is queued does not.
-#[derive(Clone, Debug, Default)]
-pub struct Disk {
-    pub synced: Stored,
-    pub queue: VecDeque<Persist>,
-    pub held: bool,
-    /// The store knows that it lost something, until a leader has made it whole.
-    pub lost: bool,
-    files: BTreeMap<LogPosition, Bytes>,
-}
-
-/// A machine that remembers all commands; a snapshot of it is one line a command.
-#[derive(Clone, Debug, Default)]
-pub struct Machine {
-    pub values: Vec<Bytes>,
-    pub digest: Digest,
-    pub applied: Index,
-    pub held: bool,
-    queue: Vec<Entry>,
-}
-
-impl Machine {
-    fn apply(&mut self, entry: &Entry) {
-        assert_eq!(entry.index, self.applied.next(), "T-47: entries reach the machine in order, each once");
-        self.applied = entry.index;
-        if entry.kind == EntryKind::Command {
-            self.push(entry.command.clone());
-        }
-    }
-
-    fn push(&mut self, value: Bytes) {
-        self.digest = Digest(xxh3_128(&[&self.digest.0.to_le_bytes()[..], &value[..]].concat()));
-        self.values.push(value);
-    }
-
-    fn body(&self) -> Bytes {
-        let mut body = Vec::new();
-        for value in &self.values {
-            body.extend_from_slice(value);
-            body.push(b'\n');
-        }
-        Bytes::from(body)
-    }
-
-    fn restore(meta: &SnapshotMeta, body: &Bytes, held: bool) -> Self {
-        let mut machine = Self { held, ..Self::default() };
-        for value in body.split_inclusive(|byte| *byte == b'\n') {
-            machine.push(Bytes::copy_from_slice(&value[..value.len() - 1]));
-        }
-        machine.applied = meta.last.index;
-        assert_eq!(machine.digest, meta.digest, "the snapshot at {} is another state", meta.last);
-        machine
-    }
-}
-
 /// One node with what surrounds its core.
 #[derive(Clone)]
 pub struct Core {
-    pub id: NodeId,
     pub options: Options,
     /// `None` while it is crashed.
     pub raft: Option<Raft>,
@@ -167,6 +40,9 @@ pub struct Core {
     pub events: Vec<EventKind>,
     /// Requests for snapshots are not heard.
     pub snapshots_held: bool,
+    /// The machine is slow to be rebuilt from a received snapshot.
+    pub installs_held: bool,
+    installing: Option<SnapshotMeta>,
 }
 
 /// The cluster.
@@ -215,7 +91,6 @@ impl Cores {
             let mut options = Options::new(id, Configuration::first(count));
             change(&mut options);
             let node = Core {
-                id,
                 options,
                 raft: None,
                 disk: Disk::default(),
@@ -224,6 +99,8 @@ impl Cores {
                 answers: Vec::new(),
                 events: Vec::new(),
                 snapshots_held: false,
+                installs_held: false,
+                installing: None,
             };
             cores.nodes.insert(id, node);
             cores.restart(id);
@@ -343,6 +220,8 @@ impl Cores {
         node.disk.held = false;
         node.machine = Machine::default();
         node.snapshots_held = false;
+        node.installs_held = false;
+        node.installing = None;
         self.line("crash", || format!("{id} crashes"));
     }
 
@@ -598,9 +477,7 @@ impl Cores {
         self.node_mut(id).outbox.extend(sends);
         let installed = if self.node(id).disk.held { None } else { self.sync_queue(id, usize::MAX, &mut inputs) };
         self.let_go(id);
-        if let Some(meta) = installed {
-            inputs.push(Input::SnapshotInstalled(meta));
-        }
+        inputs.extend(self.install(id, installed));
         if let Some(request) = take_snapshot
             && !self.node(id).snapshots_held
         {
@@ -627,12 +504,28 @@ impl Cores {
         let installed = self.sync_queue(id, count, &mut inputs);
         self.let_go(id);
         let Some(Input::Persisted(point)) = inputs.pop() else { return None };
-        if let Some(meta) = installed {
+        if let Some(input) = self.install(id, installed) {
             self.step(id, Input::Persisted(point));
-            self.step(id, Input::SnapshotInstalled(meta));
+            self.step(id, input);
             return None;
         }
         Some(point)
+    }
+
+    fn install(&mut self, id: NodeId, durable: Option<SnapshotMeta>) -> Option<Input> {
+        let node = self.node_mut(id);
+        if durable.is_some() {
+            node.installing = durable;
+        }
+        if node.installs_held { None } else { node.installing.take().map(Input::SnapshotInstalled) }
+    }
+
+    /// The machine has been rebuilt at last.
+    pub fn release_install(&mut self, id: NodeId) {
+        self.node_mut(id).installs_held = false;
+        if let Some(input) = self.install(id, None) {
+            self.step(id, input);
+        }
     }
 
     /// Makes the oldest writes durable, as one group. Gives the snapshot that was installed with them.
@@ -727,6 +620,7 @@ impl Cores {
         self.line(sort, || format!("{id}@{term} {event}"));
     }
 
+    #[expect(clippy::print_stderr, reason = "only when a walk is repeated aloud")]
     pub fn line(&mut self, sort: &str, line: impl FnOnce() -> String) {
         if self.recording && !self.hidden.contains(sort) {
             self.lines.push(format!("{:1$}{2}", "", 2 * self.depth, line()));
@@ -754,86 +648,4 @@ thread_local! {
 /// Also prints each line when it is written down: a transcript that survives a panic.
 pub fn tee(on: bool) {
     TEE.set(on);
-}
-
-/// A log with one entry for each of `terms`; equal prefixes of terms are equal histories.
-pub fn log_of(terms: &[u64]) -> Stored {
-    let mut stored = Stored::default();
-    let mut chain = Digest::default();
-    for (place, term) in terms.iter().enumerate() {
-        let position = LogPosition::new(place as u64 + 1, *term);
-        let entry = Entry::chained(chain, position, EntryKind::Command, 0, Bytes::from(position.to_string()));
-        chain = entry.chain;
-        stored.entries.push(entry);
-    }
-    stored.hard_state.current_term = stored.last().term;
-    stored
-}
-
-/// A message that did not arrive.
-pub fn dropped(envelope: &Envelope) -> String {
-    format!("{} ⇥ {} {}", envelope.from, envelope.to, envelope.message)
-}
-
-fn what_is_written(write: &Persist) -> String {
-    let mut parts = Vec::new();
-    if let Some(HardState { current_term, voted_for }) = write.hard_state {
-        let vote = voted_for.map_or_else(|| "no vote".to_owned(), |whom| format!("vote {whom}"));
-        parts.push(format!("term {current_term} {vote}"));
-    }
-    if let Some(from) = write.truncate_from {
-        parts.push(format!("cut from {from}"));
-    }
-    match write.entries.as_slice() {
-        [] => {}
-        [one] => parts.push(one.position().to_string()),
-        [first, .., last] => parts.push(format!("{}..{}", first.position(), last.position())),
-    }
-    if let Some(snapshot) = &write.snapshot {
-        parts.push(format!("snapshot {}", snapshot.meta.last));
-    }
-    if let Some(base) = write.compact_to {
-        parts.push(format!("compact to {}", base.position));
-    }
-    parts.join(", ")
-}
-
-fn words(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Appended(position) => format!("in the log at {position}"),
-        Outcome::NotLeader { leader: Some(leader) } => format!("not the leader, ask {leader}"),
-        Outcome::NotLeader { leader: None } => "not the leader".to_owned(),
-        Outcome::Busy { uncommitted_bytes } => format!("busy, {uncommitted_bytes} bytes are not committed"),
-        Outcome::ReadReady(index) => format!("read at {index}"),
-        Outcome::ReadAborted { leader: Some(leader) } => format!("read given up, ask {leader}"),
-        Outcome::ReadAborted { leader: None } => "read given up".to_owned(),
-    }
-}
-
-/// The logs of all nodes, one row a node: the term of each entry; `·` where it was compacted.
-pub fn picture(cores: &Cores) -> String {
-    let ends = cores.nodes.values().map(|node| node.raft.as_ref().map_or(0, |raft| raft.status().last.index.0));
-    let end = ends.max().unwrap_or(0);
-    let mut text = String::from("index");
-    for index in 1..=end {
-        let _ = write!(text, "{index:>3}");
-    }
-    for (id, node) in &cores.nodes {
-        let _ = write!(text, "\n{id:<5}");
-        let Some(raft) = &node.raft else {
-            text.push_str("  crashed");
-            continue;
-        };
-        let status = raft.status();
-        for index in 1..=end {
-            let cell = match raft.entry(Index(index)) {
-                Some(entry) => entry.term.to_string(),
-                None if index < status.first_index.0 => "·".to_owned(),
-                None => String::new(),
-            };
-            let _ = write!(text, "{cell:>3}");
-        }
-        let _ = write!(text, "  commit={} applied={}", status.commit, status.applied);
-    }
-    text
 }

@@ -8,7 +8,8 @@ use raft_tui::raft::{
 };
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::cores::{Cores, log_of};
+use super::cores::Cores;
+use super::parts::log_of;
 
 /// AppendEntries of a leader whose log has these terms: entries after `prev` up to `last`.
 pub fn append(terms: &[u64], prev: u64, last: u64, commit: u64) -> AppendEntries {
@@ -16,7 +17,7 @@ pub fn append(terms: &[u64], prev: u64, last: u64, commit: u64) -> AppendEntries
     let before = prev.checked_sub(1).map(|place| &log.entries[place as usize]);
     AppendEntries {
         prev: before.map_or(LogPosition::ZERO, raft_tui::raft::Entry::position),
-        prev_chain: Some(before.map_or(Digest::default(), |entry| entry.chain)),
+        prev_chain: Some(before.map_or_else(Digest::default, |entry| entry.chain)),
         entries: log.entries[prev as usize..last as usize].to_vec(),
         commit: Index(commit),
         stream: 1,
@@ -60,7 +61,7 @@ pub fn snapshot(terms: &[u64], members: u64) -> (SnapshotMeta, Vec<u8>) {
     }
     let meta = SnapshotMeta {
         last: log.last(),
-        chain: log.entries.last().map_or(Digest::default(), |entry| entry.chain),
+        chain: log.entries.last().map_or_else(Digest::default, |entry| entry.chain),
         configuration: Configuration::first(members),
         proposed_at_us: 0,
         digest,

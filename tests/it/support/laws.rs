@@ -8,7 +8,8 @@ use raft_tui::raft::event::EventKind;
 use raft_tui::raft::message::{AppendOutcome, SnapshotOutcome};
 use raft_tui::raft::{Digest, Entry, Envelope, Index, LogPosition, Message, NodeId, Outcome, Term, Ticket};
 
-use super::cores::{Core, Stored};
+use super::cores::Core;
+use super::parts::Stored;
 
 #[derive(Clone, Default)]
 pub struct Laws {
@@ -119,6 +120,13 @@ impl Laws {
                 "{from} speaks for term {term}, only {} is durable: {envelope}",
                 durable.current_term
             ),
+        }
+        if let Message::AppendEntries(append) = message {
+            let mut before = append.prev.index;
+            for entry in &append.entries {
+                assert_eq!(entry.index, before.next(), "T-41: {from} sends entries with a gap: {envelope}");
+                before = entry.index;
+            }
         }
         let vote = match message {
             Message::RequestVote { last } => {

@@ -12,7 +12,8 @@ use std::path::Path;
 use raft_tui::raft::status::Role;
 use raft_tui::raft::{Index, MessageKind, NodeId, Options};
 
-use super::cores::{Cores, picture};
+use super::cores::Cores;
+use super::telling::picture;
 
 /// Runs the script in `path` and compares, or blesses, its output.
 pub fn check(path: &Path) {
@@ -22,7 +23,7 @@ pub fn check(path: &Path) {
         return;
     }
     if std::env::var_os("BLESS").is_some() {
-        std::fs::write(path, ran).unwrap();
+        std::fs::write(path, ran).expect("the transcript can be written");
         return;
     }
     panic!(
