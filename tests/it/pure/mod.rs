@@ -8,6 +8,7 @@ mod formats_core;
 mod formats_trace;
 mod fuzz_codec;
 mod fuzz_core;
+mod fuzz_faults;
 mod kv_commands;
 mod kv_store;
 mod raft_checklist_durability;
