@@ -6,9 +6,9 @@
 //! | --- | --- | --- |
 //! | ground | [`codec`], [`text`] | bytes and values; strings that may be shown |
 //! | 0 | [`raft`], [`machine`] | the paper as a value; what is replicated |
-//! | 1 | [`storage`], [`transport`] | what survives; what travels |
+//! | 1 | [`storage`], [`transport`], [`trace`] | what survives; what travels; what nodes did, for others |
 //! | 2 | [`node`] | one server: protocol, disk and machine |
-//! | 3 | [`control`] | what an operator and a cluster say to each other |
+//! | 3 | [`control`], [`door`] | what an operator and a cluster say to each other; pure cores for others |
 //! | 4 | [`cluster`] | ways to hold a cluster |
 //! | 6 | [`tui`] | the window |
 //! | 7 | [`cli`], [`telemetry`] | the door, the log file |
@@ -72,11 +72,13 @@ pub mod machine;
 pub mod raft;
 
 pub mod storage;
+pub mod trace;
 pub mod transport;
 
 pub mod node;
 
 pub mod control;
+pub mod door;
 
 pub mod cluster;
 
