@@ -69,12 +69,14 @@ pub mod text;
 pub mod machine;
 pub mod raft;
 
+pub mod check;
 pub mod storage;
 pub mod transport;
 
 pub mod node;
 
 pub mod control;
+pub mod sim;
 
 pub mod cluster;
 

@@ -6,6 +6,7 @@
 pub mod exit;
 pub mod lines;
 pub mod plain;
+pub mod sim;
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher as _, RandomState};
@@ -173,6 +174,10 @@ impl Arguments {
 
 /// The whole program: reads the command line, runs, and says on standard error why it failed if it did.
 pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit {
+    let line: Vec<OsString> = line.into_iter().map(Into::into).collect();
+    if line.get(1).is_some_and(|word| word == "sim") {
+        return sim::main(line.into_iter().skip(1));
+    }
     let arguments = match Arguments::read(line) {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
