@@ -73,6 +73,8 @@ pub(super) struct Host {
     pub(super) crash_after: Option<(u64, bool, u64)>,
     /// It can never run again.
     pub(super) dead: bool,
+    /// Its vote is lost, whether it has noticed or not.
+    pub(super) doomed: bool,
     /// Its disk was damaged since its log was last known to be whole.
     pub(super) rotten: bool,
 }
@@ -93,6 +95,7 @@ impl Host {
             clock_permille: 1000,
             crash_after: None,
             dead: false,
+            doomed: false,
             rotten: false,
         }
     }

@@ -191,7 +191,10 @@ impl World<'_> {
                 self.marks.hit(Mark::RotSnapshot);
                 disk.rot_snapshots();
             }
-            Rotten::Fence => disk.lose_fence(),
+            Rotten::Fence => {
+                disk.lose_fence();
+                self.hosts[host].doomed = true;
+            }
         }
         Ok(())
     }
