@@ -10,6 +10,8 @@
 //! | 2 | [`node`] | one server: protocol, disk and machine |
 //! | 3 | [`control`] | what an operator and a cluster say to each other |
 //! | 4 | [`cluster`] | ways to hold a cluster |
+//! | 6 | [`tui`] | the window |
+//! | 7 | [`cli`], [`telemetry`] | the door, the log file |
 //!
 //! # A machine of your own
 //!
@@ -79,6 +81,8 @@ pub mod control;
 pub mod sim;
 
 pub mod cluster;
+
+pub mod tui;
 
 pub mod cli;
 pub mod telemetry;

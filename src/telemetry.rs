@@ -94,12 +94,12 @@ impl io::Write for Shared {
     }
 }
 
-/// The running log; dropping it writes what still waits.
+/// The running log; closing or dropping it writes what still waits.
 #[derive(Debug)]
 pub struct Telemetry {
     sink: Shared,
     errors: ErrorCounter,
-    _guard: WorkerGuard,
+    guard: WorkerGuard,
 }
 
 impl Telemetry {
@@ -115,7 +115,7 @@ impl Telemetry {
         let lines = tracing_subscriber::fmt::layer().with_ansi(false).event_format(OneSafeLine).with_writer(writer);
         let listening = tracing_subscriber::registry().with(level.clone()).with(lines).try_init();
         listening.map_err(|_| TelemetryError::Twice)?;
-        Ok(Self { sink, errors, _guard: guard })
+        Ok(Self { sink, errors, guard })
     }
 
     /// From now on everything, and what waited, goes to the end of `file`. Later than the start, because a data folder
@@ -123,7 +123,13 @@ impl Telemetry {
     pub fn open(&self, file: &Path) -> Result<(), TelemetryError> {
         let failed = |source| TelemetryError::Open { path: file.to_owned(), source };
         // Values of clients may be in it: nobody else's to read.
-        let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(file);
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).mode(0o600);
+        if file == default_file(None) {
+            // Its name can be guessed, and others may write to the folder: a link there is not ours.
+            options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+        }
+        let opened = options.open(file);
         let mut opened = opened.map_err(failed)?;
         let mut sink = self.sink.lock();
         if let Sink::Waiting(waiting) = &*sink {
@@ -131,6 +137,17 @@ impl Telemetry {
         }
         *sink = Sink::File(opened);
         Ok(())
+    }
+
+    /// Writes what still waits. When all went well, a temporary log is removed: there is nothing to look up.
+    pub fn close(self, all_went_well: bool) {
+        let Self { sink, guard, .. } = self;
+        drop(guard);
+        let is_open = matches!(&*sink.lock(), Sink::File(_));
+        if is_open && all_went_well {
+            // Where another file was chosen, there is none of this name.
+            let _ = std::fs::remove_file(default_file(None));
+        }
     }
 
     /// Lines that were lost because the disk was slower than the program.
@@ -144,7 +161,8 @@ impl Telemetry {
 pub fn parse_level(text: &str) -> Result<Targets, TelemetryError> {
     let wrong = || TelemetryError::Level { text: sanitize_str(text) };
     // A lone word that is no level would be taken for a target and let everything of it through.
-    let is_meant = |part: &str| part.contains('=') || part.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    let is_level = |part: &str| !part.is_empty() && part.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    let is_meant = |part: &str| part.contains('=') || is_level(part);
     if !text.split(',').all(is_meant) {
         return Err(wrong());
     }

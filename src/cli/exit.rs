@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use crate::cluster::ClusterError;
 use crate::node::driver::Trouble;
-use crate::storage::StorageError;
+use crate::tui::TuiError;
 
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +50,8 @@ impl Exit {
     pub fn of(error: &anyhow::Error) -> Self {
         let exit = |cause: &(dyn std::error::Error + 'static)| {
             let cluster = cause.downcast_ref::<ClusterError>().map(Self::of_cluster);
-            let storage = || cause.downcast_ref::<StorageError>().map(Self::of_storage);
-            cluster.or_else(storage).or_else(|| cause.downcast_ref::<io::Error>().map(Self::of_io))
+            let screen = || cause.downcast_ref::<TuiError>().map(Self::of_screen);
+            cluster.or_else(screen).or_else(|| cause.downcast_ref::<io::Error>().map(Self::of_io))
         };
         error.chain().find_map(exit).unwrap_or(Self::Failed)
     }
@@ -67,6 +67,14 @@ impl Exit {
             Trouble::WrongStore => Self::WrongIdentity,
             Trouble::Newer => Self::Configuration,
             Trouble::Violation => Self::Broken,
+            Trouble::OnPurpose => Self::Fine,
+        }
+    }
+
+    const fn of_screen(error: &TuiError) -> Self {
+        match error {
+            TuiError::Theme(_) => Self::Configuration,
+            TuiError::Terminal(_) | TuiError::Signals(_) => Self::Io,
         }
     }
 
@@ -74,22 +82,10 @@ impl Exit {
         match error {
             ClusterError::Nodes { .. } => Self::Usage,
             ClusterError::OtherMembers { .. } | ClusterError::Newer { .. } => Self::Configuration,
-            ClusterError::Locked { .. } => Self::NoDataFolder,
+            ClusterError::Locked { .. } | ClusterError::Io { doing: "making", .. } => Self::NoDataFolder,
             ClusterError::NotOurs { .. } => Self::WrongIdentity,
             ClusterError::Unreadable { .. } => Self::CorruptData,
             ClusterError::Io { source, .. } => Self::of_io(source),
-        }
-    }
-
-    fn of_storage(error: &StorageError) -> Self {
-        match error {
-            StorageError::Io { source, .. } => Self::of_io(source),
-            StorageError::Database { .. } | StorageError::Injected(_) | StorageError::Poisoned(_) => Self::Io,
-            StorageError::NoSpace { .. } => Self::NoSpace,
-            StorageError::Locked { .. } => Self::NoDataFolder,
-            StorageError::WrongIdentity { .. } | StorageError::Foreign { .. } => Self::WrongIdentity,
-            StorageError::NewerFormat { .. } => Self::Configuration,
-            StorageError::Amnesia { .. } | StorageError::Corrupt { .. } => Self::CorruptData,
         }
     }
 

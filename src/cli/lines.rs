@@ -57,8 +57,9 @@ impl Form {
         let (name, data) = (safe(&view.name), safe(&view.data_dir));
         match self {
             Self::Sentences => format!(
-                "raft-tui {version}: cluster {name} of {} nodes, pace {}, seed {}, data in {data}",
+                "raft-tui {version}: cluster {name} of {} node{}, pace {}, seed {}, data in {data}",
                 view.nodes.len(),
+                if view.nodes.len() == 1 { "" } else { "s" },
                 view.pace,
                 view.seed,
             ),
@@ -157,8 +158,9 @@ impl Form {
     /// All commands.
     #[must_use]
     pub fn help(self, asked: &Asked) -> String {
-        let width = HELP.iter().map(|(usage, _)| usage.len()).max().unwrap_or_default();
-        let lines = HELP.iter().map(|(usage, meaning)| format!("{usage:width$}  {meaning}"));
+        let all = || HELP.iter().chain(&[("help", "show this list")]);
+        let width = all().map(|(usage, _)| usage.len()).max().unwrap_or_default();
+        let lines = all().map(|(usage, meaning)| format!("{usage:width$}  {meaning}"));
         match self {
             Self::Sentences => lines.map(|line| format!("= {line}")).collect::<Vec<_>>().join("\n"),
             Self::Json => json(&Answered::new(asked, true, "done", lines.collect::<Vec<_>>().join("\n"))),

@@ -10,7 +10,7 @@ pub mod sim;
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,11 +19,13 @@ use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 use tracing_subscriber::filter::Targets;
 
-use crate::cluster::{Disks, Spec, local};
+use crate::cluster::local::{self, Guard};
+use crate::cluster::{Disks, Session, Spec};
 use crate::control::{Pace, words};
-use crate::node::driver::Trouble;
 use crate::telemetry::{self, Telemetry};
 use crate::text::{is_safe, sanitize_str};
+use crate::tui::theme::Depth;
+use crate::tui::{self, TuiOptions};
 
 pub use exit::Exit;
 
@@ -79,7 +81,8 @@ pub struct Arguments {
     #[arg(long)]
     pub ascii: bool,
 
-    /// Where the log goes [default: raft-tui.log in the data folder, or a temporary file]
+    /// Where the log goes [default: raft-tui.log in the data folder, or a temporary file that goes when all
+    /// went well]
     #[arg(long, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
 
@@ -98,7 +101,11 @@ const LINK_DELAY_US: u64 = 15_000;
 /// Most entries that stay in a log behind a snapshot.
 const KEEP_ENTRIES_MAX: u64 = 5_000;
 /// How long what is left of the program may take when the session is over: a node that hangs, a read of standard input.
-const LEFTOVERS: Duration = Duration::from_millis(100);
+const LEFTOVERS: Duration = Duration::from_millis(50);
+/// How long nodes get to close their stores when the console was closed.
+const CLOSING: Duration = Duration::from_secs(6);
+/// The same when a signal ended it or the terminal is gone.
+const CLOSING_IN_A_HURRY: Duration = Duration::from_millis(600);
 
 /// How many colours to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -165,6 +172,19 @@ impl Arguments {
         }
     }
 
+    /// How the screen is wanted.
+    #[must_use]
+    pub fn screen(&self) -> TuiOptions {
+        let depth = match self.color {
+            Color::Auto => None,
+            Color::Truecolor => Some(Depth::True),
+            Color::Ansi256 => Some(Depth::Indexed),
+            Color::Ansi16 => Some(Depth::Sixteen),
+            Color::None => Some(Depth::Mono),
+        };
+        TuiOptions { theme: self.theme.clone(), depth, ascii: self.ascii, ..TuiOptions::default() }
+    }
+
     /// Where the log goes.
     #[must_use]
     pub fn log_file(&self) -> PathBuf {
@@ -186,7 +206,7 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
     match std::panic::catch_unwind(AssertUnwindSafe(|| run(&arguments))) {
         Ok(Ok(exit)) => exit,
         Ok(Err(error)) => {
-            let why = format!("{error:#}");
+            let why = said_once(&error);
             let why = if is_safe(&why) { why } else { sanitize_str(&why) };
             // Nobody is left to tell when standard error is closed.
             let _ = writeln!(io::stderr(), "raft-tui: {why}");
@@ -196,6 +216,17 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
     }
 }
 
+/// An error and its causes; many errors say their cause themselves.
+fn said_once(error: &anyhow::Error) -> String {
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.ends_with(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
+}
+
 /// Starts the cluster and serves it until it ends.
 fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let telemetry = Telemetry::start(&arguments.log_level)?;
@@ -203,22 +234,43 @@ fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
     let exit = runtime.block_on(async {
         let end = end_signal().context("listening to signals")?;
+        let screen = (!arguments.is_plain(io::stdout().is_terminal())).then(|| arguments.screen());
+        if let Some(options) = &screen {
+            tui::check(options)?;
+        }
         let (session, guard) = local::start(arguments.spec())?;
-        telemetry.open(&log_file)?;
-        telemetry::install_panic_hook(log_file, || {});
+        if let Err(error) = telemetry.open(&log_file) {
+            drop(session);
+            // A temporary data folder is removed at the end of the cluster.
+            let _ = tokio::time::timeout(CLOSING, guard.ended()).await;
+            return Err(error.into());
+        }
+        telemetry::install_panic_hook(log_file, tui::restore);
+        if let Some(options) = screen {
+            return show(options, session, guard).await;
+        }
         let form = if arguments.json { lines::Form::Json } else { lines::Form::Sentences };
         let input = tokio::io::BufReader::new(tokio::io::stdin());
         let went = plain::run_plain(session, input, tokio::io::stdout(), form, end).await;
         // The cluster has been told to end, and was waited for as long as this way of ending allows.
         let trouble = tokio::time::timeout(LEFTOVERS, guard.ended()).await.ok().flatten();
         anyhow::Ok(match trouble {
-            Some(Trouble::Disk) if went.failed_a_disk => went.exit,
-            Some(trouble) if matches!(went.exit, Exit::Fine | Exit::Failed) => Exit::of_trouble(trouble),
-            _ => went.exit,
+            Some(trouble) if matches!(went, Exit::Fine | Exit::Failed) => Exit::of_trouble(trouble),
+            _ => went,
         })
     });
     runtime.shutdown_timeout(LEFTOVERS);
+    telemetry.close(matches!(exit, Ok(Exit::Fine)));
     exit
+}
+
+/// Opens the console, and stops the cluster when it is closed.
+async fn show(options: TuiOptions, session: Session, guard: Guard) -> anyhow::Result<Exit> {
+    let ended = tui::run(session, options).await?;
+    // The session is gone with the console, so the cluster is stopping. A signal leaves it less time.
+    let patience = if ended == tui::Ended::Asked { CLOSING } else { CLOSING_IN_A_HURRY };
+    let trouble = tokio::time::timeout(patience, guard.ended()).await.ok().flatten();
+    Ok(trouble.map_or(Exit::Fine, Exit::of_trouble))
 }
 
 /// Ready when the system or the user asks the program to end.

@@ -30,8 +30,10 @@ const KEPT_FOR_ANSWERS: usize = 16;
 const LINE_MAX: u64 = 1 << 20;
 /// How long the cluster may take to stop, and then the writer to write, when the input has ended.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The same after a signal: all of it within a second.
-const HURRY: Duration = Duration::from_millis(400);
+/// The same after a signal, when all of it must be over within a second: the cluster first …
+const HURRY_STOP: Duration = Duration::from_millis(550);
+/// … then the writer.
+const HURRY_WRITE: Duration = Duration::from_millis(200);
 
 /// How the session is coming to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,18 +50,11 @@ enum Ending {
     ClusterGone,
 }
 
-/// How a plain session went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Went {
-    /// [`Exit::Broken`] when a rule of Raft was broken, [`Exit::Failed`] when a command failed or was not answered,
-    /// [`Exit::Io`] when the output could not be written, else [`Exit::Fine`].
-    pub exit: Exit,
-    /// A disk was made to fail on purpose: the halted node is no trouble.
-    pub failed_a_disk: bool,
-}
-
 /// Serves one session until the input ends, somebody says `quit`, the output closes or `end` is ready.
-pub async fn run_plain<R, W>(session: Session, input: R, output: W, form: Form, end: impl Future<Output = ()>) -> Went
+///
+/// Gives [`Exit::Broken`] when a rule of Raft was broken, [`Exit::Failed`] when a command failed or was not answered,
+/// [`Exit::Io`] when the output could not be written, else [`Exit::Fine`].
+pub async fn run_plain<R, W>(session: Session, input: R, output: W, form: Form, end: impl Future<Output = ()>) -> Exit
 where
     R: AsyncBufRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
@@ -75,10 +70,10 @@ where
         lines,
         waiting: None,
         last_id: 0,
+        last_happened: 0,
         missed: 0,
         quitting: false,
         failed: false,
-        failed_a_disk: false,
         broken: false,
     };
     plain.say(first);
@@ -93,10 +88,10 @@ struct Plain {
     lines: mpsc::Sender<String>,
     waiting: Option<(OperationId, Asked, bool)>,
     last_id: OperationId,
+    last_happened: u64,
     missed: u64,
     quitting: bool,
     failed: bool,
-    failed_a_disk: bool,
     broken: bool,
 }
 
@@ -146,7 +141,6 @@ impl Plain {
         };
         let is_quit = operation == Operation::Quit;
         self.quitting |= is_quit;
-        self.failed_a_disk |= matches!(operation, Operation::FailDisk(_));
         self.last_id += 1;
         match self.session.operations.try_send(Request { id: self.last_id, operation }) {
             Ok(()) => self.waiting = Some((self.last_id, asked, is_quit)),
@@ -163,6 +157,11 @@ impl Plain {
     fn observe(&mut self, observation: Observation) -> bool {
         match observation {
             Observation::Happened(happened) => {
+                // A gap in the numbers is what the cluster could not hand over.
+                if self.last_happened > 0 {
+                    self.missed += happened.number.saturating_sub(self.last_happened + 1);
+                }
+                self.last_happened = happened.number;
                 if let What::Node { event, .. } = &happened.what {
                     self.broken |= matches!(event.kind, EventKind::Violated { .. });
                 }
@@ -203,10 +202,10 @@ impl Plain {
         let _ = self.lines.try_send(line);
     }
 
-    async fn finish(mut self, ending: Ending, writer: JoinHandle<io::Result<()>>) -> Went {
-        let patience = match ending {
-            Ending::InputEnded | Ending::Quit | Ending::ClusterGone => PATIENCE,
-            Ending::Interrupted | Ending::OutputClosed => HURRY,
+    async fn finish(mut self, ending: Ending, writer: JoinHandle<io::Result<()>>) -> Exit {
+        let (stop_within, write_within) = match ending {
+            Ending::InputEnded | Ending::Quit | Ending::ClusterGone => (PATIENCE, PATIENCE),
+            Ending::Interrupted | Ending::OutputClosed => (HURRY_STOP, HURRY_WRITE),
         };
         match ending {
             Ending::InputEnded | Ending::Interrupted | Ending::OutputClosed => {
@@ -214,7 +213,7 @@ impl Plain {
                     self.refuse(&asked, "it was not answered before the end");
                 }
                 // A cluster that does not stop in time is ended with the process.
-                let _ = timeout(patience, self.stop()).await;
+                let _ = timeout(stop_within, self.stop()).await;
             }
             Ending::ClusterGone => {
                 let asked = self.waiting.take().map(|(_, asked, _)| asked);
@@ -223,17 +222,16 @@ impl Plain {
             }
             Ending::Quit => {}
         }
-        let Self { lines, failed, failed_a_disk, broken, .. } = self;
+        let Self { lines, failed, broken, .. } = self;
         drop(lines);
-        let written = timeout(patience, writer).await;
+        let written = timeout(write_within, writer).await;
         let broken_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-        let exit = match written {
+        match written {
             _ if broken => Exit::Broken,
             Ok(Ok(Err(error))) if !broken_pipe(&error) => Exit::Io,
             _ if failed => Exit::Failed,
             _ => Exit::Fine,
-        };
-        Went { exit, failed_a_disk }
+        }
     }
 
     /// Asks the cluster to stop, and tells what happens until it has.

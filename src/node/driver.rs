@@ -20,7 +20,7 @@ use super::meters::Meters;
 use super::writer::{DiskAnswer, OpenStore, Writer};
 use super::{ClientOutcome, Node, NodeInput, Output};
 use crate::machine::StateMachine;
-use crate::raft::{Epoch, Event, Index, NodeId, Options, Raft, SnapshotMeta, Status, Ticket};
+use crate::raft::{Epoch, Event, EventKind, Index, NodeId, Options, Raft, SnapshotMeta, Status, Ticket};
 use crate::storage::faulty::FaultHandle;
 use crate::storage::{Loaded, Snapshots, StorageError};
 use crate::transport::Link;
@@ -145,6 +145,8 @@ pub enum Trouble {
     Newer,
     /// A rule of Raft was broken, or the program is wrong.
     Violation,
+    /// None: a fault that the operator asked for.
+    OnPurpose,
 }
 
 /// A picture of a node, from itself.
@@ -315,6 +317,7 @@ fn halted_by(error: &StorageError) -> Ended {
 
 fn trouble(error: &StorageError) -> Trouble {
     match error {
+        StorageError::Injected(_) => Trouble::OnPurpose,
         StorageError::NoSpace { .. } => Trouble::NoSpace,
         StorageError::Locked { .. } => Trouble::Locked,
         StorageError::WrongIdentity { .. } => Trouble::WrongStore,
@@ -559,6 +562,9 @@ impl Driver {
             }
             Output::Event(event) => {
                 tracing::debug!(node = %self.id, term = event.term.0, "{}", event.kind);
+                if event.kind == EventKind::QuarantineLeft {
+                    self.writer.end_quarantine();
+                }
                 self.tell(Observed::Event { node: self.id, at_us: now_us, event });
             }
             Output::Applied { index, command } => {

@@ -36,9 +36,16 @@ pub enum DiskAnswer {
     Failed(StorageError),
 }
 
+/// What the thread is asked for.
+enum Job {
+    Persist(Box<Persist>),
+    /// The log is whole again.
+    EndQuarantine,
+}
+
 /// A writer thread in one life of its node. Dropping it is a crash: what is queued is discarded.
 pub struct Writer {
-    queue: Option<mpsc::Sender<Persist>>,
+    queue: Option<mpsc::Sender<Job>>,
     dead: Arc<AtomicBool>,
     faults: FaultHandle,
     thread: Option<JoinHandle<()>>,
@@ -53,20 +60,29 @@ impl Writer {
         answers: UnboundedSender<DiskAnswer>,
     ) -> std::io::Result<Self> {
         faults.revive();
-        let (queue, writes) = mpsc::channel();
+        let (queue, jobs) = mpsc::channel();
         let dead = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name(name).spawn({
             let dead = Arc::clone(&dead);
-            move || run(open, &writes, &dead, &answers)
+            move || run(open, &jobs, &dead, &answers)
         })?;
         Ok(Self { queue: Some(queue), dead, faults, thread: Some(thread) })
     }
 
     /// Queues a write.
     pub fn persist(&self, persist: Persist) {
+        self.send(Job::Persist(Box::new(persist)));
+    }
+
+    /// Lets the store know that its log is whole again, behind what is queued.
+    pub fn end_quarantine(&self) {
+        self.send(Job::EndQuarantine);
+    }
+
+    fn send(&self, job: Job) {
         if let Some(queue) = &self.queue {
             // A thread that has ended has said why; nobody waits for an answer any more.
-            let _ = queue.send(persist);
+            let _ = queue.send(job);
         }
     }
 
@@ -101,12 +117,7 @@ impl Drop for Writer {
     }
 }
 
-fn run(
-    open: OpenStore,
-    writes: &mpsc::Receiver<Persist>,
-    dead: &Arc<AtomicBool>,
-    answers: &UnboundedSender<DiskAnswer>,
-) {
+fn run(open: OpenStore, jobs: &mpsc::Receiver<Job>, dead: &Arc<AtomicBool>, answers: &UnboundedSender<DiskAnswer>) {
     let opened = open(sleep_while_alive(Arc::clone(dead))).and_then(|mut storage| {
         let loaded = storage.load()?;
         Ok((storage, loaded))
@@ -122,21 +133,31 @@ fn run(
             return;
         }
     };
-    while let Ok(first) = writes.recv() {
-        let mut group = vec![first];
-        group.extend(writes.try_iter());
+    while let Ok(first) = jobs.recv() {
+        let mut group = Vec::new();
+        let mut whole_again = false;
+        for job in std::iter::once(first).chain(jobs.try_iter()) {
+            match job {
+                Job::Persist(persist) => group.push(*persist),
+                Job::EndQuarantine => whole_again = true,
+            }
+        }
         let started = Instant::now();
-        let result = storage.persist(&group);
+        let mut result = if group.is_empty() { Ok(()) } else { storage.persist(&group) };
+        // It may come late, but never before the writes that made the log whole.
+        if whole_again && result.is_ok() {
+            result = storage.end_quarantine();
+        }
         if dead.load(Ordering::Relaxed) {
             return;
         }
-        match result {
-            Ok(()) => {
+        match (result, group.last()) {
+            (Ok(()), Some(last)) => {
                 let took_us = started.elapsed().as_micros() as u64;
-                let point = group[group.len() - 1].point;
-                let _ = answers.send(DiskAnswer::Persisted { point, took_us });
+                let _ = answers.send(DiskAnswer::Persisted { point: last.point, took_us });
             }
-            Err(error) => {
+            (Ok(()), None) => {}
+            (Err(error), _) => {
                 let _ = answers.send(DiskAnswer::Failed(error));
                 return;
             }

@@ -45,6 +45,8 @@ impl Raft {
             }
         }
         self.commit = index;
+        // Half a snapshot of what came in entries after all is of no use.
+        self.receiving.take_if(|receiving| receiving.meta.last.index <= index);
         self.emit(EventKind::Committed { index });
     }
 

@@ -3,7 +3,9 @@
 //! The set is fixed for now: membership changes (thesis chapter 4) belong in this file.
 //!
 //! Kept true: any two majorities of one configuration share a member.
-//! Not here: settings of a node (`Options` in `mod.rs`).
+//! Not here: settings of a node (`Options` in `interface.rs`).
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +13,28 @@ use super::types::{Index, NodeId};
 
 /// The voting members, sorted, without duplicates, never empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<NodeId>", into = "Vec<NodeId>")]
 pub struct Configuration {
     voters: Vec<NodeId>,
+}
+
+/// A configuration that arrived in bytes has no voter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a configuration needs a voter")]
+pub struct NobodyVotes;
+
+impl TryFrom<Vec<NodeId>> for Configuration {
+    type Error = NobodyVotes;
+
+    fn try_from(voters: Vec<NodeId>) -> Result<Self, NobodyVotes> {
+        if voters.is_empty() { Err(NobodyVotes) } else { Ok(Self::new(voters)) }
+    }
+}
+
+impl From<Configuration> for Vec<NodeId> {
+    fn from(configuration: Configuration) -> Self {
+        configuration.voters
+    }
 }
 
 impl Configuration {
@@ -39,6 +61,11 @@ impl Configuration {
     #[must_use]
     pub fn voters(&self) -> &[NodeId] {
         &self.voters
+    }
+
+    /// The voters but `node`.
+    pub(super) fn without(&self, node: NodeId) -> Arc<[NodeId]> {
+        self.voters.iter().copied().filter(|voter| *voter != node).collect()
     }
 
     /// Whether `node` votes.

@@ -79,7 +79,7 @@ impl Raft {
         self.emit(EventKind::BecamePreCandidate { campaign_term: term });
         let last = self.log.last();
         let after = self.promise();
-        for peer in self.peers() {
+        for &peer in &*self.peers() {
             self.send(peer, term, Message::PreVote { last }, after);
         }
         self.decide_election();
@@ -98,7 +98,7 @@ impl Raft {
         self.emit(EventKind::BecameCandidate);
         // This waits for the sync of all writes before it too, so `last` is durable when the message leaves.
         let last = self.log.last();
-        for peer in self.peers() {
+        for &peer in &*self.peers() {
             self.say(peer, Message::RequestVote { last });
         }
     }
@@ -223,8 +223,8 @@ impl Raft {
         let next_index = self.log.last().index.next();
         let progress = self
             .peers()
-            .into_iter()
-            .map(|peer| {
+            .iter()
+            .map(|&peer| {
                 let epoch = self.epochs.get(&peer).copied().unwrap_or_default();
                 (peer, Progress::new(epoch, next_index, self.now))
             })

@@ -293,6 +293,43 @@ pub enum EventKind {
     },
 }
 
+impl fmt::Display for StepDown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::HigherTerm => "higher term",
+            Self::LostQuorum => "no majority answers",
+            Self::DiskStalled => "own disk stalls",
+            Self::LeaderSpoke => "a leader spoke",
+        })
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OldTerm => write!(f, "old term"),
+            Self::AlreadyVoted(other) => write!(f, "voted for {other}"),
+            Self::LogBehind => write!(f, "log behind"),
+            Self::HearsLeader(leader) => write!(f, "hears {leader}"),
+            Self::Quarantined => write!(f, "in quarantine"),
+        }
+    }
+}
+
+impl fmt::Display for IgnoredWhy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OldTerm => "old term",
+            Self::OldEpoch => "earlier life",
+            Self::LateAnswer => "late answer",
+            Self::NotAMember => "no member",
+            Self::NotForMe => "not for me",
+            Self::Malformed => "malformed",
+            Self::Corrupt => "corrupt",
+        })
+    }
+}
+
 impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -311,11 +348,11 @@ impl fmt::Display for EventKind {
             Self::BecameLeader => write!(f, "leader"),
             Self::BecameFollower { leader: Some(leader) } => write!(f, "follows {leader}"),
             Self::BecameFollower { leader: None } => write!(f, "follower"),
-            Self::SteppedDown { why } => write!(f, "steps down: {why:?}"),
+            Self::SteppedDown { why } => write!(f, "steps down: {why}"),
             Self::Voted { candidate } => write!(f, "votes for {candidate}"),
             Self::VoteRefused { candidate, pre, why } => {
                 let what = if *pre { "pre-vote" } else { "vote" };
-                write!(f, "refuses {candidate} its {what}: {why:?}")
+                write!(f, "refuses {candidate} its {what}: {why}")
             }
             Self::PreVoteGranted { candidate } => write!(f, "would vote for {candidate}"),
             Self::Appended { first, last } if first == last => write!(f, "append {first}"),
@@ -334,7 +371,7 @@ impl fmt::Display for EventKind {
             Self::Compacted { first } => write!(f, "compacted, first={first}"),
             Self::Quarantined => write!(f, "quarantined"),
             Self::QuarantineLeft => write!(f, "quarantine left"),
-            Self::Ignored { from, message, why } => write!(f, "ignores {message} of {from}: {why:?}"),
+            Self::Ignored { from, message, why } => write!(f, "ignores {message} of {from}: {why}"),
             Self::Violated { evidence } => write!(f, "VIOLATED {evidence}"),
         }
     }

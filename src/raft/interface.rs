@@ -221,7 +221,7 @@ pub struct Effects {
     pub replies: Vec<(Ticket, Outcome)>,
     /// What happened.
     pub events: Vec<Event>,
-    /// Take a snapshot of the machine at the applied index.
+    /// Take a snapshot of the machine as it is before `apply` is applied.
     pub take_snapshot: Option<SnapshotRequest>,
     /// Pieces of the newest snapshot to be read for followers.
     pub read_chunks: Vec<ChunkRequest>,

@@ -21,6 +21,8 @@
 //! Kept true: a promise never leaves before what it promises is durable.
 //! Not here: who calls this and when (`node/`); what commands mean (`machine/`).
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 mod commit;
 pub mod configuration;
 mod election;
@@ -50,6 +52,7 @@ pub use status::{PeerStatus, Role, Status, TermRun};
 pub use types::{Digest, Epoch, HardState, Index, LogPosition, NodeId, SyncPoint, Term, Ticket, Ticks};
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use event::{IgnoredWhy, StepDown};
 use log::Log;
@@ -63,6 +66,8 @@ pub struct Raft {
     rng: Rng,
     epoch: Epoch,
     configuration: Configuration,
+    /// The members without this node.
+    peers: Arc<[NodeId]>,
     hard_state: HardState,
     hard_state_changed: bool,
     /// Number of the newest write that carries term and vote, until it is durable.
@@ -145,6 +150,7 @@ impl Raft {
         let mut raft = Self {
             rng: Rng::new(seed).fork(options.id.0),
             epoch,
+            peers: configuration.without(options.id),
             configuration,
             hard_state,
             hard_state_changed: false,
@@ -186,6 +192,11 @@ impl Raft {
         });
         if raft.quarantined {
             raft.emit(EventKind::Quarantined);
+            if raft.peers.is_empty() {
+                raft.violate(
+                    "the only voter lost a part of its log: there is nobody who could make it whole".to_owned(),
+                );
+            }
         }
         raft
     }
@@ -371,8 +382,9 @@ impl Raft {
         self.send(to, self.hard_state.current_term, message, after);
     }
 
-    fn peers(&self) -> Vec<NodeId> {
-        self.configuration.voters().iter().copied().filter(|peer| *peer != self.options.id).collect()
+    /// Everybody else; shared, so that walking over it leaves `self` free.
+    fn peers(&self) -> Arc<[NodeId]> {
+        Arc::clone(&self.peers)
     }
 
     /// Enters a higher term without having voted in it (§5.1).

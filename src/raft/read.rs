@@ -7,7 +7,7 @@
 //! came in confirm it.
 //! Not here: reading the machine (`node/`).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::event::IgnoredWhy;
 use super::interface::Outcome;
@@ -43,8 +43,8 @@ impl LeaderReads {
 /// Reads of this node's clients.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FollowerReads {
-    /// Asked of the leader, and when.
-    asked: BTreeMap<Ticket, Ticks>,
+    /// Asked of the leader, and when, in that order.
+    asked: VecDeque<(Ticket, Ticks)>,
     /// Confirmed, waiting until the index is applied.
     ready: BTreeSet<(Index, Ticket)>,
 }
@@ -60,7 +60,7 @@ impl Raft {
         }
         match leader {
             Some(leader) => {
-                self.reads.asked.insert(ticket, self.now);
+                self.reads.asked.push_back((ticket, self.now));
                 self.say(leader, Message::ReadIndex { ticket });
             }
             None => self.effects.replies.push((ticket, Outcome::ReadAborted { leader: None })),
@@ -129,9 +129,12 @@ impl Raft {
     }
 
     pub(super) fn on_read_index_reply(&mut self, envelope: &Envelope, ticket: Ticket, your_epoch: Epoch, index: Index) {
-        if your_epoch != self.epoch || self.reads.asked.remove(&ticket).is_none() {
+        // Answers come mostly in order, so this looks no further than the first few.
+        let asked = self.reads.asked.iter().position(|(asked, _)| *asked == ticket);
+        let (Some(place), true) = (asked, your_epoch == self.epoch) else {
             return self.ignore(envelope, IgnoredWhy::LateAnswer);
-        }
+        };
+        self.reads.asked.remove(place);
         self.reads.ready.insert((index, ticket));
         self.answer_ready_reads();
     }
@@ -168,11 +171,11 @@ impl Raft {
     pub(super) fn expire_follower_reads(&mut self) {
         let patience = 4 * self.options.election_timeout_ticks;
         let leader = self.leader;
-        while let Some((&ticket, &asked_at)) = self.reads.asked.first_key_value() {
+        while let Some(&(ticket, asked_at)) = self.reads.asked.front() {
             if self.now - asked_at < patience {
                 break;
             }
-            self.reads.asked.pop_first();
+            self.reads.asked.pop_front();
             self.effects.replies.push((ticket, Outcome::ReadAborted { leader }));
         }
     }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::entry::{Entry, EntryKind};
 use super::event::{EventKind, IgnoredWhy, Mode, StepDown};
-use super::message::{AppendEntries, AppendEntriesReply, AppendOutcome, Envelope, Message};
+use super::message::{AppendEntries, AppendEntriesReply, AppendOutcome, Envelope, Message, MessageKind};
 use super::types::{Index, LogPosition, NodeId, Term};
 use super::{Progress, Raft, RoleState};
 
@@ -65,7 +65,7 @@ impl Raft {
         let RoleState::Leader(leader) = &mut self.role else { return };
         leader.round += 1;
         leader.heartbeat_at = next_heartbeat;
-        for peer in self.peers() {
+        for &peer in &*self.peers() {
             self.send_heartbeat(peer);
         }
     }
@@ -135,6 +135,10 @@ impl Raft {
             let Some(progress) = leader.progress.get_mut(&peer) else { return };
             let next = progress.next_index;
             let prev = next.previous();
+            // Even when the window is full: what is in flight may be lost, and cannot be asked for again (T-67).
+            if progress.mode != Mode::Snapshot && self.log.term_at(prev).is_none() {
+                return self.start_snapshot(peer);
+            }
             let room = match progress.mode {
                 Mode::Probe => !progress.probing,
                 Mode::Replicate => {
@@ -145,9 +149,6 @@ impl Raft {
             };
             if !room {
                 return;
-            }
-            if self.log.term_at(prev).is_none() {
-                return self.start_snapshot(peer);
             }
             let entries = self.log.slice(next, self.options.append_entries_max, self.options.append_bytes_max);
             match (progress.mode, entries.last()) {
@@ -166,7 +167,7 @@ impl Raft {
             return;
         }
         self.start_read_round();
-        for peer in self.peers() {
+        for &peer in &*self.peers() {
             self.send_entries(peer);
             self.tell_commit(peer);
         }
@@ -178,8 +179,8 @@ impl Raft {
         let RoleState::Leader(leader) = &self.role else { return };
         let Some(progress) = leader.progress.get(&peer) else { return };
         let idle = progress.mode == Mode::Replicate && progress.in_flight().0 == 0;
-        if idle && progress.told_commit < commit {
-            let prev = progress.next_index.previous();
+        let prev = progress.next_index.previous();
+        if idle && progress.told_commit < commit && self.log.term_at(prev).is_some() {
             self.send_append(peer, prev, Vec::new());
         }
     }
@@ -304,7 +305,7 @@ impl Raft {
         true
     }
 
-    pub(super) fn on_append_entries(&mut self, from: NodeId, append: AppendEntries) {
+    pub(super) fn on_append_entries(&mut self, from: NodeId, mut append: AppendEntries) {
         if !self.follow(from) {
             return;
         }
@@ -319,8 +320,10 @@ impl Raft {
                 why: IgnoredWhy::Malformed,
             });
         }
-        match self.store_entries(&append) {
-            Stored::Agreed(verified) => self.accept(from, &append, verified),
+        let entries = std::mem::take(&mut append.entries);
+        let heartbeat = entries.is_empty();
+        match self.store_entries(&append, entries) {
+            Stored::Agreed(verified) => self.accept(from, &append, verified, heartbeat),
             Stored::Mismatch => {
                 let hint = self.log.last_at_most(append.prev.index, append.prev.term);
                 let outcome = AppendOutcome::Rejected { prev: append.prev.index, hint };
@@ -330,7 +333,7 @@ impl Raft {
             Stored::Corrupt => {
                 self.emit(EventKind::Ignored {
                     from,
-                    message: Message::AppendEntries(append).kind(),
+                    message: if heartbeat { MessageKind::Heartbeat } else { MessageKind::AppendEntries },
                     why: IgnoredWhy::Corrupt,
                 });
             }
@@ -338,7 +341,7 @@ impl Raft {
         }
     }
 
-    fn accept(&mut self, from: NodeId, append: &AppendEntries, verified: Index) {
+    fn accept(&mut self, from: NodeId, append: &AppendEntries, verified: Index, heartbeat: bool) {
         // Only what this message verified: the rest of the log may be another leader's (§5.3; Figure 2, rule 5).
         self.commit_to(append.commit.min(verified));
         if let Some((index, digest)) = append.applied
@@ -353,7 +356,7 @@ impl Raft {
             self.heal_at = Some(append.commit);
             self.leave_quarantine_if_whole();
         }
-        let (match_index, after) = if append.entries.is_empty() {
+        let (match_index, after) = if heartbeat {
             // A heartbeat's answer never waits for entries: it says what is durable now.
             (verified.min(self.log.durable()), self.promise())
         } else {
@@ -364,10 +367,10 @@ impl Raft {
     }
 
     /// The consistency check and the five rules of Figure 2.
-    fn store_entries(&mut self, append: &AppendEntries) -> Stored {
+    fn store_entries(&mut self, append: &AppendEntries, mut entries: Vec<Entry>) -> Stored {
         let prev = append.prev;
         let base = self.log.base().position;
-        let verified = Index(prev.index.0 + append.entries.len() as u64);
+        let verified = entries.last().map_or(prev.index, |entry| entry.index);
         // What lies at or below the compaction boundary is committed here: it is no conflict, and it is not looked at.
         if prev.index >= base.index {
             match self.log.term_at(prev.index) {
@@ -388,7 +391,7 @@ impl Raft {
             }
         }
         let mut fresh = None;
-        for (position, entry) in append.entries.iter().enumerate() {
+        for (position, entry) in entries.iter().enumerate() {
             if entry.index <= base.index {
                 continue;
             }
@@ -412,9 +415,9 @@ impl Raft {
             }
         }
         let Some(fresh) = fresh else { return Stored::Agreed(verified) };
-        let fresh = &append.entries[fresh..];
+        let fresh = entries.split_off(fresh);
         let mut chain = self.log.chain_at(fresh[0].index.previous()).unwrap_or_default();
-        for entry in fresh {
+        for entry in &fresh {
             if !entry.continues(chain) {
                 return Stored::Corrupt;
             }
@@ -425,10 +428,11 @@ impl Raft {
             let to = self.log.truncate(from, self.commit);
             self.emit(EventKind::Truncated { from, to });
         }
+        let (first, last) = (fresh[0].position(), fresh[fresh.len() - 1].position());
         for entry in fresh {
-            self.log.append(entry.clone());
+            self.log.append(entry);
         }
-        self.emit(EventKind::Appended { first: fresh[0].position(), last: fresh[fresh.len() - 1].position() });
+        self.emit(EventKind::Appended { first, last });
         Stored::Agreed(verified)
     }
 
@@ -439,8 +443,9 @@ impl Raft {
                 "Log Matching (§5.3): entry {at} is here with another history than the leader's, and mine is whole"
             ));
         }
-        self.quarantined = true;
-        self.emit(EventKind::Quarantined);
+        if !std::mem::replace(&mut self.quarantined, true) {
+            self.emit(EventKind::Quarantined);
+        }
         Stored::Corrupt
     }
 

@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::event::{EventKind, IgnoredWhy, Mode};
 use super::interface::{Base, ChunkRequest, PersistSnapshot, SnapshotRequest};
 use super::message::{Envelope, InstallSnapshot, InstallSnapshotReply, Message, SnapshotMeta, SnapshotOutcome};
-use super::types::{Digest, Index, LogPosition, NodeId, Ticks};
+use super::types::{Digest, Index, LogPosition, NodeId, Term, Ticks};
 use super::{Raft, RoleState};
 
 /// How many digests of the machine are remembered.
@@ -247,8 +247,8 @@ impl Raft {
             (SnapshotOutcome::Continue { next_offset }, Some(sending))
                 if reply.stream == stream
                     && reply.last == sending.meta.last
-                    && next_offset < sending.meta.size_bytes.max(1)
-                    && (next_offset != sending.next_offset || next_offset == 0) =>
+                    && next_offset < sending.meta.size_bytes
+                    && next_offset != sending.next_offset =>
             {
                 sending.next_offset = next_offset;
                 self.ask_for_chunk(peer);
@@ -272,6 +272,13 @@ impl Raft {
             return self.answer_piece(from, piece, SnapshotOutcome::Installing, None);
         }
         let last = piece.meta.last;
+        if last.term > self.hard_state.current_term || (last.index == Index::ZERO) != (last.term == Term::ZERO) {
+            return self.emit(EventKind::Ignored {
+                from,
+                message: super::MessageKind::InstallSnapshot,
+                why: IgnoredWhy::Malformed,
+            });
+        }
         if last.index <= self.commit {
             if self.log.term_at(last.index).is_some_and(|term| term != last.term) {
                 return self.violate(format!(
@@ -284,7 +291,6 @@ impl Raft {
         }
         // Figure 13, rule 6: what the log has already need not be sent, and what follows it stays.
         if self.log.has(last) && self.log.chain_at(last.index) == Some(piece.meta.chain) {
-            self.receiving = None;
             self.commit_to(last.index);
             let outcome = SnapshotOutcome::Installed { match_index: last.index };
             return self.answer_piece(from, piece, outcome, self.promise_log(last.index));
@@ -295,12 +301,12 @@ impl Raft {
         }
         let Some(Receiving { meta, body }) = self.receiving.take() else { return };
         if Digest(xxh3_128(&body)) != meta.checksum {
-            self.emit(EventKind::Ignored {
+            // Not answered: the leader asks again after a while, and not as fast as the wire allows.
+            return self.emit(EventKind::Ignored {
                 from,
                 message: super::MessageKind::InstallSnapshot,
                 why: IgnoredWhy::Corrupt,
             });
-            return self.answer_piece(from, piece, SnapshotOutcome::Continue { next_offset: 0 }, None);
         }
         self.emit(EventKind::SnapshotReceived { last });
         self.pending_write.snapshot =
@@ -347,6 +353,7 @@ impl Raft {
         self.handed = last.index;
         self.applied = last.index;
         self.configuration = meta.configuration.clone();
+        self.peers = self.configuration.without(self.options.id);
         self.machine = MachineState::new(Some(&meta));
         self.emit(EventKind::SnapshotInstalled { last });
         self.answer_ready_reads();

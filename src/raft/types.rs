@@ -51,7 +51,7 @@ macro_rules! counter {
             /// The one after this.
             #[must_use]
             pub const fn next(self) -> Self {
-                Self(self.0 + 1)
+                Self(self.0.saturating_add(1))
             }
 
             /// The one before this, or zero.

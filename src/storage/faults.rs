@@ -1,7 +1,7 @@
 //! What a bad disk does. PURE.
 //!
-//! A request goes in, its fate comes out: how long it takes, whether it fails, and what of it survives. The driver sleeps
-//! and the simulator schedules; nothing here waits.
+//! A request goes in, its fate comes out: how long it takes, whether it fails, and what of it survives. The driver
+//! sleeps and the simulator schedules; nothing here waits.
 //!
 //! Kept true: the same rules, seed and requests give the same fates for ever.
 //! Not here: who waits and who stops (`faulty.rs`, `node/`, `sim/`).

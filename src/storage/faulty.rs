@@ -1,7 +1,8 @@
 //! A bad disk in front of a store.
 //!
 //! [`Faulty`] asks `faults.rs` what becomes of each request, waits as long as it says by a clock that is handed in, and
-//! fails as it says. What fails is not tried again: the store behind sees nothing of a request that left nothing behind.
+//! fails as it says. What fails is not tried again: the store behind sees nothing of a request that left nothing
+//! behind.
 //!
 //! Kept true: without rules it changes nothing.
 //! Not here: the rules (`faults.rs`).

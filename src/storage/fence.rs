@@ -115,8 +115,8 @@ impl Fence {
         Ok(Self { number: *number, record: record.clone(), slots, broken })
     }
 
-    /// Brings a slot that is unreadable or behind to what the other holds; the sentence says what was damaged. Must come
-    /// before the first change.
+    /// Brings a slot that is unreadable or behind to what the other holds; the sentence says what was damaged. Must
+    /// come before the first change.
     pub fn repair(&mut self) -> Result<Option<String>, StorageError> {
         let Some(Broken { slot, readable }) = self.broken.take() else {
             return Ok(None);

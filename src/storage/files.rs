@@ -1,7 +1,7 @@
 //! The small file layer under fence, mark and snapshots.
 //!
-//! Everything of this room that is not inside the log's database is written through [`Files`], so that a simulator or an
-//! enumeration of crash points can stand in for the disk.
+//! Everything of this room that is not inside the log's database is written through [`Files`], so that a simulator or
+//! an enumeration of crash points can stand in for the disk.
 //!
 //! Kept true: folders are 0700, files 0600; a symbolic link is never followed when a file is opened.
 //! Not here: what the bytes mean (`slots.rs`, `snapshots.rs`); the database (`fjall.rs`), which has files of its own.

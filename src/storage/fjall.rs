@@ -1,12 +1,12 @@
 //! A node's store on disk: the log in fjall, fence, mark and snapshots beside it (paper Figure 2, §7).
 //!
-//! `node-N/` holds `lock`, `fence`, `mark`, `snap/` and `db/`. The database has two keyspaces: `log`, index → entry, and
-//! `meta` with bounds, snapshot pointer, owner and a copy of term and vote. Both are in every batch, so that the journal
-//! of neither is pinned by the other and a cut journal cuts both alike.
+//! `node-N/` holds `lock`, `fence`, `mark`, `snap/` and `db/`. The database has two keyspaces: `log`, index → entry,
+//! and `meta` with bounds, snapshot pointer, owner and a copy of term and vote. Both are in every batch, so that the
+//! journal of neither is pinned by the other and a cut journal cuts both alike.
 //!
 //! One write: fence, if term or vote change; body of a snapshot; mark, if the log becomes shorter; one batch with one
-//! sync; mark. One opening: lock, mark, fence and owner are looked at before anything changes; then the boot epoch rises;
-//! then the database, salvaged if need be; then the judge.
+//! sync; mark. One opening: lock, mark, fence and owner are looked at before anything changes; then the boot epoch
+//! rises; then the database, salvaged if need be; then the judge.
 //!
 //! What fjall 3.1.13 asks of who uses it: two workers at least (one deadlocks), never `clear()`, no second use after an
 //! error, every handle dropped before a reopening.

@@ -1,9 +1,9 @@
 //! A store in memory that can crash: what was written and what was synced are two things.
 //!
 //! A [`MemoryDisk`] outlives the lives of its node, as a disk does. [`MemoryStorage`] is one life's handle on it;
-//! [`MemoryDisk::crash`] takes the handle away and lets each write that was not synced survive or not, as it is told. It
-//! keeps fence and mark of its own, so that a store that comes back with less than it promised is found out by the same
-//! judge that looks at a real folder.
+//! [`MemoryDisk::crash`] takes the handle away and lets each write that was not synced survive or not, as it is told.
+//! It keeps fence and mark of its own, so that a store that comes back with less than it promised is found out by the
+//! same judge that looks at a real folder.
 //!
 //! Kept true: an unsynced write survives only if all before it do.
 //! Not here: what a disk does to requests (`faults.rs`).
@@ -130,8 +130,8 @@ impl MemoryDisk {
         Ok(MemoryStorage { disk: self.clone(), life: state.life })
     }
 
-    /// The machine stops: of the unsynced writes each survives as `choose` says of its place (the oldest is 0), and none
-    /// survives one that did not. The open handle is of no use any more.
+    /// The machine stops: of the unsynced writes each survives as `choose` says of its place (the oldest is 0), and
+    /// none survives one that did not. The open handle is of no use any more.
     pub fn crash(&self, mut choose: impl FnMut(usize) -> Survival) {
         let mut state = self.lock();
         let unsynced = std::mem::take(&mut state.unsynced);
@@ -160,8 +160,8 @@ impl MemoryDisk {
         self.lock().unsynced.len()
     }
 
-    /// Damage: everything from `from` on is lost although it was synced, and the log does not know it. For a disk that no
-    /// node has open.
+    /// Damage: everything from `from` on is lost although it was synced, and the log does not know it. For a disk that
+    /// no node has open.
     pub fn lose_synced_from(&self, from: Index) {
         let mut state = self.lock();
         let lost: Vec<_> = state.synced.entries.range(from..).map(|(index, _)| *index).collect();

@@ -51,8 +51,8 @@ pub trait Storage: Send {
     /// Makes all `writes` durable, in order, as one group: one batch, one sync.
     fn persist(&mut self, writes: &[Persist]) -> Result<(), StorageError>;
 
-    /// A leader has brought back what this store had promised: call it when the core leaves quarantine, on the thread that
-    /// persists. Until then every opening reports the quarantine again, whatever the log has by then.
+    /// A leader has brought back what this store had promised: call it when the core leaves quarantine, on the thread
+    /// that persists. Until then every opening reports the quarantine again, whatever the log has by then.
     fn end_quarantine(&mut self) -> Result<(), StorageError>;
 
     /// The snapshot files of this store, for other threads.

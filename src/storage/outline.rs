@@ -1,8 +1,8 @@
 //! What a group of writes does to a log (paper §5.3, §7): PURE, the same for every store.
 //!
-//! An [`Outline`] is a log without its commands: where it starts, and term and fingerprint of each entry. [`plan`] folds
-//! a group of writes into what a store has to change, and refuses a group that would leave a log with a hole, a broken
-//! chain or a snapshot ahead of it: the pair of the core's own assertions, on this side of the seam.
+//! An [`Outline`] is a log without its commands: where it starts, and term and fingerprint of each entry. [`plan`]
+//! folds a group of writes into what a store has to change, and refuses a group that would leave a log with a hole, a
+//! broken chain or a snapshot ahead of it: the pair of the core's own assertions, on this side of the seam.
 //!
 //! Kept true: after a plan the log is contiguous and chained from its base.
 //! Not here: bytes (`records.rs`), disks.

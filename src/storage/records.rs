@@ -188,3 +188,82 @@ pub(super) fn may_follow(old: HardState, new: HardState) -> Result<(), String> {
     }
     Err(format!("term and vote may not go from {old:?} to {new:?}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    }
+
+    /// What is on disks already must be read for ever: a change here is a new version, not a new expectation.
+    #[test]
+    fn the_bytes_of_every_record_stay_as_they_are() {
+        let entry = Entry {
+            term: Term(300),
+            index: Index(7),
+            kind: EntryKind::Command,
+            proposed_at_us: 5,
+            command: Bytes::from_static(b"SET a b"),
+            chain: Digest(1 << 100),
+        };
+        let position = LogPosition::new(7, 300);
+        let base = Base { position, chain: Digest(9) };
+        let snapshot = SnapshotMeta {
+            last: position,
+            chain: Digest(9),
+            configuration: Configuration::first(3),
+            proposed_at_us: 5,
+            digest: Digest(10),
+            size_bytes: 1_000,
+            checksum: Digest(11),
+        };
+        let bounds = Bounds { base, last: position, chain: Digest(9), removed_to: Index(6) };
+        let hard = HardState { current_term: Term(3), voted_for: Some(NodeId(2)) };
+        let owner = Owner { cluster: 1, node: NodeId(2), store: 3 };
+        let written = [
+            entry_to_bytes(&entry).expect("encoded"),
+            snapshot_to_bytes(&snapshot).expect("encoded"),
+            seal(&bounds).expect("encoded"),
+            seal(&hard).expect("encoded"),
+            seal(&owner).expect("encoded"),
+        ];
+        let golden = [
+            "01fb2c010105fe000000000000000000000000100000000753455420612062",
+            "012b99613fb9cef68007fb2c010903010203050afbe8030b",
+            "01bd56df64b1b1a8ef07fb2c010907fb2c010906",
+            "01236aa78ddeaf3d1f030102",
+            "013b73ae32769bceeb010203",
+        ];
+        assert_eq!(written.each_ref().map(|bytes| hex(bytes)), golden);
+        assert_eq!(entry_from_bytes(Index(7), &written[0]), Ok(entry));
+        assert_eq!(snapshot_from_bytes(&written[1]), Ok(snapshot));
+        assert_eq!(unseal(&written[2]), Ok(bounds));
+        assert_eq!(unseal(&written[3]), Ok(hard));
+        assert_eq!(unseal(&written[4]), Ok(owner));
+    }
+
+    #[test]
+    fn a_damaged_record_is_refused() {
+        let sealed = seal(&HardState { current_term: Term(3), voted_for: Some(NodeId(2)) }).expect("encoded");
+        for at in 0..sealed.len() {
+            let mut damaged = sealed.clone();
+            damaged[at] ^= 1;
+            assert!(unseal::<HardState>(&damaged).is_err(), "byte {at}");
+            assert!(unseal::<HardState>(&sealed[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_vote_beats_none_and_two_votes_are_damage() {
+        let hard = |term, vote: Option<u64>| HardState { current_term: Term(term), voted_for: vote.map(NodeId) };
+        let certain = |fence, copy| reconcile(fence, copy).map(|(certain, note)| (certain, note.is_some()));
+        assert_eq!(certain(hard(3, Some(1)), hard(3, Some(1))), Ok((hard(3, Some(1)), false)));
+        assert_eq!(certain(hard(3, Some(1)), hard(3, None)), Ok((hard(3, Some(1)), false)));
+        assert_eq!(certain(hard(3, None), hard(3, Some(1))), Ok((hard(3, Some(1)), true)));
+        assert_eq!(certain(hard(4, None), hard(3, Some(1))), Ok((hard(4, None), false)));
+        assert_eq!(certain(hard(3, Some(1)), hard(4, None)), Ok((hard(4, None), true)));
+        assert!(certain(hard(3, Some(1)), hard(3, Some(2))).is_err());
+    }
+}

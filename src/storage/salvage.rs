@@ -1,9 +1,9 @@
 //! Opening a database after an unclean stop.
 //!
 //! A torn tail that was never synced may keep the database from opening although nothing acknowledged is lost. The
-//! journal's format is the database's own business, so the longest prefix of it that opens is found by trying: bisection
-//! on copies, in a scratch database. A prefix opens exactly if it ends before the first bad record, so bisection finds
-//! the end of the last good one. What is lost by that, if anything, mark and chain tell.
+//! journal's format is the database's own business, so the longest prefix of it that opens is found by trying:
+//! bisection on copies, in a scratch database. A prefix opens exactly if it ends before the first bad record, so
+//! bisection finds the end of the last good one. What is lost by that, if anything, mark and chain tell.
 //!
 //! Kept true: the journal as it was found is kept until the outcome is known.
 //! Not here: the verdict (`judge.rs`).
@@ -11,6 +11,8 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::StorageError;
 use super::files::Doing;
@@ -33,6 +35,7 @@ pub(super) fn open(folder: &Folder, clean: bool, notes: &mut Vec<String>) -> Res
     }
     let journal = active_journal(&folder.database)?;
     if let Some(journal) = journal.as_deref().filter(|_| !clean) {
+        forget_cached(journal)?;
         copy_used(journal, &folder.journal_aside)?;
     }
     let why = match Database::open(&folder.database) {
@@ -87,8 +90,29 @@ fn unfit(database: &Path) -> Result<Option<String>, StorageError> {
         if name.parse::<u64>().is_err() || !found.path().join("current").is_file() {
             return Ok(Some(format!("keyspace folder `{name}` of the database is damaged")));
         }
+        if !manifest_is_sound(&found.path())? {
+            return Ok(Some(format!("the manifest of keyspace folder `{name}` of the database is damaged")));
+        }
     }
     Ok(None)
+}
+
+/// Whether the manifest of a keyspace is what was written. `current` names its version and has its checksum, which the
+/// database writes but does not read: it stops with a panic at some damage, and that panic ends the whole process.
+fn manifest_is_sound(keyspace: &Path) -> Result<bool, StorageError> {
+    let path = keyspace.join("current");
+    let current = fs::read(&path).doing("reading", &path)?;
+    // Version number, xxh3-128, kind of checksum; anything else is another format, about which nothing is known here.
+    let Ok(current) = <[u8; 25]>::try_from(current) else { return Ok(true) };
+    let (Some(number), Some(checksum)) = (current.first_chunk::<8>(), current[8..].first_chunk::<16>()) else {
+        return Ok(true);
+    };
+    let path = keyspace.join(format!("v{}", u64::from_le_bytes(*number)));
+    match fs::read(&path) {
+        Ok(manifest) => Ok(xxh3_128(&manifest).to_le_bytes() == *checksum),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(StorageError::Io { doing: "reading", path, source }),
+    }
 }
 
 /// The journal that was written last.
@@ -107,11 +131,26 @@ fn active_journal(database: &Path) -> Result<Option<PathBuf>, StorageError> {
     Ok(newest.map(|(_, path)| path))
 }
 
+/// Asks the system to read the file from the device again: after a failed sync its pages may look written that are not.
+fn forget_cached(path: &Path) -> Result<(), StorageError> {
+    #[cfg(target_os = "linux")]
+    {
+        let file = File::open(path).doing("opening", path)?;
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)
+            .map_err(io::Error::from)
+            .doing("reading", path)?;
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = path;
+    Ok(())
+}
+
 /// Copies a file without the zeros at its end: journals are made 64 MiB long in advance.
 fn copy_used(from: &Path, to: &Path) -> Result<(), StorageError> {
     let mut source = File::open(from).doing("opening", from)?;
     let mut target = File::create(to).doing("creating", to)?;
-    let mut block = vec![0; 64 << 10];
+    let zeros = vec![0; 64 << 10];
+    let mut block = zeros.clone();
     let mut offset = 0;
     let mut used = 0;
     loop {
@@ -119,7 +158,10 @@ fn copy_used(from: &Path, to: &Path) -> Result<(), StorageError> {
         if read == 0 {
             break;
         }
-        if let Some(last) = block[..read].iter().rposition(|byte| *byte != 0) {
+        // Nearly all of it is zeros; comparing is much faster than searching.
+        if block[..read] != zeros[..read]
+            && let Some(last) = block[..read].iter().rposition(|byte| *byte != 0)
+        {
             target.seek(SeekFrom::Start(offset)).doing("writing", to)?;
             target.write_all(&block[..=last]).doing("writing", to)?;
             used = offset + last as u64 + 1;

@@ -1,8 +1,8 @@
 //! A small file of two slots, of which one survives whatever happens to the other: the form of fence and mark.
 //!
 //! A slot is a 4 KiB page: magic, format, the oldest format that a reader must know, a number that rises with each
-//! write, the length of the payload, the payload, zeros, and xxh3-128 of all that. What a reader needs to refuse a newer
-//! file is in front of the payload and stays where it is in every format to come.
+//! write, the length of the payload, the payload, zeros, and xxh3-128 of all that. What a reader needs to refuse a
+//! newer file is in front of the payload and stays where it is in every format to come.
 //!
 //! Kept true: bytes that were never written as one slot are never read as one.
 //! Not here: which slot is written when (`fence.rs`, `mark.rs`).

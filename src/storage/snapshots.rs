@@ -25,7 +25,8 @@ const BUFFER_BYTES: usize = 64 << 10;
 pub struct SnapshotFiles {
     files: Arc<dyn Files>,
     folder: PathBuf,
-    /// The one that was read last: a follower that is being sent a snapshot is not cut off when a newer one replaces it.
+    /// The one that was read last: a follower that is being sent a snapshot is not cut off when a newer one replaces
+    /// it.
     recent: Mutex<Option<(LogPosition, Arc<dyn Handle>)>>,
 }
 

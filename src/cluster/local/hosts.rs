@@ -43,6 +43,8 @@ pub(super) struct Host {
     pub(super) disk_faults: FaultHandle,
     memory: MemoryDisk,
     handle: Option<driver::Handle>,
+    /// The last words of a life that was asked to end.
+    last_words: Option<watch::Receiver<Option<Arc<Report>>>>,
     /// What was reported last, in whatever life.
     pub(super) last_report: Option<Arc<Report>>,
     /// Real time of the crash, while a crashed life has not ended yet.
@@ -58,6 +60,7 @@ impl Host {
             disk_faults: FaultHandle::new(seed ^ id.0),
             memory: MemoryDisk::new(),
             handle: None,
+            last_words: None,
             last_report: None,
             ending: false,
         }
@@ -150,6 +153,7 @@ impl Host {
         self.look();
         if let Some(mut handle) = self.handle.take() {
             handle.stop(how);
+            self.last_words = Some(handle.report);
             self.ending = true;
             // A memory disk forgets what was not synced, as a real one may.
             if how == Stop::Crash {
@@ -160,6 +164,9 @@ impl Host {
 
     pub(super) fn ended(&mut self) {
         self.look();
+        if let Some(report) = self.last_words.take().and_then(|report| report.borrow().clone()) {
+            self.last_report = Some(report);
+        }
         self.handle = None;
         self.ending = false;
     }

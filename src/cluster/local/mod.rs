@@ -245,7 +245,7 @@ impl Hub {
             host.life = Life::Halted { why: why.clone() };
             self.clients.close_door(id);
             self.common.mesh.detach(id);
-            if self.worst != Some(Trouble::Violation) {
+            if self.worst != Some(Trouble::Violation) && trouble != Trouble::OnPurpose {
                 self.worst = Some(trouble);
             }
             tracing::error!(node = %id, %why, "the node halted");

@@ -73,6 +73,24 @@ fn the_end_of_the_input_ends_it_and_the_log_is_where_it_was_wished() {
 }
 
 #[test]
+fn a_temporary_log_and_data_go_when_all_went_well_and_the_log_stays_when_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let left = |input: &str| {
+        let mut child =
+            raft_tui(&["--nodes", "1", "--pace", "real"]).env("TMPDIR", folder.path()).spawn().expect("it starts");
+        child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads");
+        let (code, ..) = told(&child.wait_with_output().expect("it ends"));
+        let files = std::fs::read_dir(folder.path()).expect("a folder").flatten();
+        (code, files.map(|file| file.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(left("wait leader\nsubmit SET a 1\n"), (0, vec![]));
+    let (code, files) = left("wait leader\nfrobnicate\n");
+    assert_eq!((code, files.len()), (1, 1), "{files:?}");
+    assert!(files[0].starts_with("raft-tui-"), "{files:?}");
+    assert!(Path::new(&files[0]).extension().is_some_and(|end| end == "log"), "{files:?}");
+}
+
+#[test]
 fn a_data_folder_is_kept_and_another_number_of_nodes_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("demo");

@@ -1,5 +1,7 @@
 //! The real binary.
 
-mod kill;
-mod scripts;
 mod doors;
+mod kill;
+mod power;
+mod scripts;
+mod terminal;

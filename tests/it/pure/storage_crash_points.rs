@@ -75,6 +75,50 @@ fn a_crash_leaves_the_fence_as_it_was_or_as_it_was_to_be() {
     assert!(tried >= 60, "{tried}");
 }
 
+/// First the process dies, which leaves what it wrote in the system's cache; then, during the next opening, the power goes.
+#[test]
+fn a_power_cut_after_the_death_of_the_process_leaves_the_fence() {
+    let files = RecordedFiles::default();
+    let states = fence_lives(&files);
+    let made = states[0].0;
+    for steps in made..=files.steps() {
+        let promised = states.iter().rev().find(|(done, _)| *done <= steps).map(|(_, record)| record);
+        let coming = states.iter().find(|(done, _)| *done > steps).map(|(_, record)| record);
+        let died = files.death(steps);
+        let found = open_fence(&died).expect("opened").record().clone();
+        for later in steps..=died.steps() {
+            for crashed in died.crashes(later) {
+                let again = open_fence(&crashed).expect("opened").record().clone();
+                assert!(Some(&again) == promised || Some(&again) == coming, "after {steps} and {later}");
+                assert!(later < died.steps() || again == found, "after {steps}: what was shown is gone");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_power_cut_after_the_death_of_the_process_leaves_a_mark() {
+    let files = RecordedFiles::default();
+    let now = Instant::now();
+    let mut mark = Mark::create(&files, path(), record(0), now).expect("made");
+    let made = files.steps();
+    for index in [1, 2] {
+        mark.advance(record(index).last, record(index).chain, now).expect("advanced");
+    }
+    for steps in made..=files.steps() {
+        let died = files.death(steps);
+        let mut mark = Mark::open(&died, path(), now).expect("opened").expect("readable");
+        for index in [5, 6] {
+            mark.advance(record(index).last, record(index).chain, now).expect("advanced");
+        }
+        for later in steps..=died.steps() {
+            for crashed in died.crashes(later) {
+                assert!(Mark::open(&crashed, path(), now).expect("opened").is_some(), "after {steps} and {later}");
+            }
+        }
+    }
+}
+
 #[test]
 fn one_rotten_slot_of_the_fence_is_harmless_at_every_step() {
     let files = RecordedFiles::default();
@@ -110,6 +154,7 @@ fn a_crash_leaves_no_mark_ahead_of_the_log_and_none_far_behind() {
     // Operations after each move; the log's end while it ran; what is certain from then on.
     let mut history = vec![(files.steps(), 0, 0)];
     let mut certain = 0;
+    let mut synced_at = now;
     let moves = [
         Move::Advance(3, 10),
         Move::Advance(5, 10),
@@ -127,17 +172,16 @@ fn a_crash_leaves_no_mark_ahead_of_the_log_and_none_far_behind() {
         match step {
             Move::Advance(to, milliseconds) => {
                 now += Duration::from_millis(milliseconds);
-                let before = files.steps();
                 mark.advance(record(to).last, record(to).chain, now).expect("advanced");
-                if files.steps() - before == 2 {
-                    certain = to;
+                if now - synced_at >= Duration::from_millis(50) {
+                    (certain, synced_at) = (to, now);
                 }
                 history.push((files.steps(), to, certain));
             }
             Move::Lower(to) => {
                 let log_end = history[history.len() - 1].1;
                 mark.lower(record(to).last, record(to).chain, now).expect("lowered");
-                certain = to;
+                (certain, synced_at) = (to, now);
                 // While it is being lowered the log is as long as before; only then it is cut.
                 history.push((files.steps(), log_end, to));
                 history.push((files.steps(), to, to));
@@ -149,9 +193,9 @@ fn a_crash_leaves_no_mark_ahead_of_the_log_and_none_far_behind() {
         let done: Vec<_> = history.iter().filter(|(at, ..)| *at <= steps).collect();
         let running = history.iter().find(|(at, ..)| *at > steps);
         // The log was synced before its mark was written: it is as long as the running move found it.
-        let log_end = running.or(done.last().copied()).map_or(0, |(_, end, _)| *end);
+        let log_end = running.or_else(|| done.last().copied()).map_or(0, |(_, end, _)| *end);
         let least =
-            done.last().map(|(_, _, certain)| *certain).min(running.map(|(_, _, certain)| *certain).or(Some(99)));
+            done.last().map(|(_, _, certain)| *certain).min(running.map(|(_, _, certain)| *certain).or(Some(u64::MAX)));
         for crashed in files.crashes(steps) {
             tried += 1;
             match Mark::open(&crashed, path(), now) {

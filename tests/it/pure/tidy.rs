@@ -124,7 +124,8 @@ fn room(name: &str) -> &str {
 
 fn is_word_at(line: &str, at: usize, word: &str) -> bool {
     let outside = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
-    outside(line[..at].chars().next_back()) && outside(line[at + word.len()..].chars().next())
+    let (before, rest) = line.split_at(at);
+    outside(before.chars().next_back()) && outside(rest.split_at(word.len()).1.chars().next())
 }
 
 fn names_word(line: &str, word: &str) -> bool {
@@ -136,7 +137,7 @@ fn imported_rooms(line: &str) -> Vec<String> {
     let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     let mut rooms = Vec::new();
     for (at, found) in line.match_indices("crate::") {
-        let rest = &line[at + found.len()..];
+        let rest = line.split_at(at + found.len()).1;
         match rest.strip_prefix('{') {
             Some(list) => rooms.extend(list.split(',').map(|part| word(part.trim_start()))),
             None => rooms.push(word(rest)),
@@ -180,7 +181,7 @@ fn outside_crates_stay_in_their_homes() {
             for (number, line) in code(&text) {
                 let path = format!("{outside}::");
                 let named = line.match_indices(&path).any(|(at, _)| {
-                    let before = line[..at].chars().next_back();
+                    let before = line.split_at(at).0.chars().next_back();
                     before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':')
                 });
                 if named {
@@ -202,9 +203,9 @@ fn pure_rooms_know_no_clock_disk_or_chance() {
         for (number, line) in code(&text) {
             for word in IMPURE {
                 let found = match word.strip_suffix("::") {
-                    Some(_) => line
-                        .match_indices(word)
-                        .any(|(at, _)| line[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_')),
+                    Some(_) => line.match_indices(word).any(|(at, _)| {
+                        line.split_at(at).0.chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_')
+                    }),
                     None => names_word(line, word),
                 };
                 if found {

@@ -11,6 +11,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::support::logs::{Log, identity, load, put};
 
+/// A folder for a test; in memory where there is such a place: these tests sync thousands of times, and what a sync is
+/// worth is not what they are about.
+pub fn root_folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder")
+}
+
 pub fn options() -> FjallOptions {
     FjallOptions { min_free_bytes: 0, ..FjallOptions::default() }
 }
@@ -77,7 +83,7 @@ pub fn copy(from: &Path, to: &Path) {
             // Journals are long and empty: what is empty stays a hole.
             let mut bytes = fs::read(&path).expect("read");
             let length = bytes.len() as u64;
-            bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+            bytes.truncate(used(&bytes));
             fs::write(&target, &bytes).expect("written");
             fs::OpenOptions::new().write(true).open(&target).and_then(|file| file.set_len(length)).expect("as long");
         }
@@ -100,12 +106,21 @@ pub fn journal(dir: &Path) -> PathBuf {
     journals.pop().expect("a journal")
 }
 
+/// How long `bytes` are without the zeros at their end, which may be many.
+pub fn used(bytes: &[u8]) -> usize {
+    let zeros = [0; 4096];
+    let mut end = bytes.len();
+    while end >= zeros.len() && bytes[end - zeros.len()..end] == zeros {
+        end -= zeros.len();
+    }
+    bytes[..end].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}
+
 /// The bytes of the journal without the zeros at its end.
 pub fn journal_bytes(dir: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
     fs::File::open(journal(dir)).expect("opened").read_to_end(&mut bytes).expect("read");
-    let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    bytes.truncate(used);
+    bytes.truncate(used(&bytes));
     bytes
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use raft_tui::storage::files::{Files, Handle, OsFiles};
 
+/// Refuses by an error; a write that it refuses with `WriteZero` is torn.
 type Gate = Arc<dyn Fn(&Path) -> io::Result<()> + Send + Sync>;
 
 #[derive(Clone)]
@@ -76,8 +77,9 @@ impl Handle for GatedHandle {
     }
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         if let Err(error) = (self.gate)(&self.path) {
-            // What is refused is torn.
-            self.handle.write_at(offset, &bytes[..bytes.len() / 3])?;
+            if error.kind() == io::ErrorKind::WriteZero {
+                self.handle.write_at(offset, &bytes[..bytes.len() / 3])?;
+            }
             return Err(error);
         }
         self.handle.write_at(offset, bytes)

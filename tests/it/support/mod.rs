@@ -1,9 +1,19 @@
 //! What tests share.
 
+pub mod cores;
 pub mod folders;
+pub mod forge;
 pub mod gated_files;
+pub mod laws;
 pub mod logs;
+pub mod parts;
+pub mod program;
 pub mod recorded_files;
+pub mod screen;
+pub mod script;
 pub mod second_machine;
 pub mod session;
-pub mod program;
+pub mod syncs;
+pub mod telling;
+pub mod terminal;
+pub mod views;

@@ -1,5 +1,6 @@
 //! The real binary, driven by lines through its `--json` door.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -141,6 +142,39 @@ impl Drop for Program {
     }
 }
 
+/// The newest value of each key `k…` that was acknowledged; values rise with every write.
+#[derive(Debug, Default)]
+pub struct Acknowledged {
+    pub newest: BTreeMap<u64, u64>,
+    /// How many writes were acknowledged.
+    pub writes: u64,
+}
+
+impl Acknowledged {
+    /// Takes note of an answer, if it acknowledges a `submit SET k… value`.
+    pub fn note(&mut self, answer: &Value) {
+        if answer["e"] != "answer" || answer["kind"] != "applied" {
+            return;
+        }
+        let command = answer["command"].as_str().expect("a command is named");
+        let mut words = command.split_whitespace().skip(2);
+        let key = words.next().and_then(|key| key.strip_prefix('k')).and_then(|key| key.parse().ok());
+        let value = words.next().and_then(|value| value.parse().ok());
+        let (key, value) = key.zip(value).expect("keys are k and a number, values are numbers");
+        let newest = self.newest.entry(key).or_insert(value);
+        *newest = value.max(*newest);
+        self.writes += 1;
+    }
+
+    /// Nothing acknowledged is missing.
+    pub fn check(&self, program: &mut Program, after: &str) {
+        for (key, value) in &self.newest {
+            let read: u64 = program.value(&format!("read k{key}")).parse().expect("values are numbers");
+            assert!(read >= *value, "k{key} had {value} acknowledged and has {read} after {after}");
+        }
+    }
+}
+
 /// Runs a whole script through the door for people and gives its output and how it ended.
 pub fn run_plain(arguments: &[&str], script: &str, folder: &Path) -> (String, ExitStatus) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_raft-tui"))
@@ -155,7 +189,7 @@ pub fn run_plain(arguments: &[&str], script: &str, folder: &Path) -> (String, Ex
         .expect("the binary starts");
     child.stdin.take().expect("stdin is piped").write_all(script.as_bytes()).expect("it reads");
     let output = child.wait_with_output().expect("it ends");
-    let text = String::from_utf8(output.stdout).expect("plain output is text")
-        + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8(output.stdout).expect("plain output is text") + &String::from_utf8_lossy(&output.stderr);
     (text, output.status)
 }

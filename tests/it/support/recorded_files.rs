@@ -94,6 +94,16 @@ impl RecordedFiles {
         self.state.lock().expect("not poisoned").trace.len()
     }
 
+    /// The death of the process after `steps` operations: the system keeps all that was written, synced or not.
+    pub fn death(&self, steps: usize) -> Self {
+        let trace = self.state.lock().expect("not poisoned").trace[..steps].to_vec();
+        let mut image = self.start.clone();
+        for op in &trace {
+            image.apply(op);
+        }
+        Self { start: self.start.clone(), state: Arc::new(Mutex::new(State { image, trace })) }
+    }
+
     /// Every disk that a crash after `steps` operations may leave.
     pub fn crashes(&self, steps: usize) -> Vec<Self> {
         let trace = self.state.lock().expect("not poisoned").trace[..steps].to_vec();

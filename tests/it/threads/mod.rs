@@ -8,3 +8,5 @@ mod storage_contract;
 mod storage_fjall;
 mod storage_folder;
 mod storage_interrupted;
+mod storage_torture;
+mod telemetry;

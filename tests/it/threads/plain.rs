@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use raft_tui::cli::Exit;
 use raft_tui::cli::lines::Form;
-use raft_tui::cli::plain::{Went, run_plain};
+use raft_tui::cli::plain::run_plain;
 use raft_tui::cluster::Session;
 use raft_tui::control::{
     Answer, Capabilities, ClientsView, ClusterView, Condition, Happened, Life, Observation, Operation, Pace, Request,
@@ -92,7 +92,7 @@ struct Stage {
     input: Option<DuplexStream>,
     paper: Paper,
     end: Option<oneshot::Sender<()>>,
-    went: JoinHandle<Went>,
+    went: JoinHandle<Exit>,
     _view: watch::Sender<Arc<ClusterView>>,
 }
 
@@ -143,7 +143,7 @@ impl Stage {
         assert_eq!(quit.operation, Operation::Quit);
         self.answer(quit.id, Answer::Done("all nodes stopped".into())).await;
         let went = self.went.await.expect("it ended");
-        (went.exit, self.paper.lines().split_off(1))
+        (went, self.paper.lines().split_off(1))
     }
 }
 
@@ -246,7 +246,7 @@ async fn quit_ends_it_and_nobody_crashed() {
     stage.happens(What::Life { node: N3, life: Life::Crashed { at_us: 0 } }).await;
     stage.answer(quit.id, Answer::Done("all nodes stopped".into())).await;
     let went = stage.went.await.expect("it ended");
-    assert_eq!(went.exit, Exit::Fine);
+    assert_eq!(went, Exit::Fine);
     assert_eq!(stage.paper.lines().split_off(1), ["= quit: all nodes stopped"]);
 }
 
@@ -259,7 +259,7 @@ async fn a_signal_ends_it_within_a_second_even_when_nothing_answers() {
     stage.end.take().expect("once").send(()).expect("it listens");
     let went = stage.went.await.expect("it ended");
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-    assert_eq!(went.exit, Exit::Failed, "a command was not answered");
+    assert_eq!(went, Exit::Failed, "a command was not answered");
     assert_eq!(stage.paper.lines().split_off(1), ["! wait leader: it was not answered before the end"]);
 }
 
@@ -270,7 +270,7 @@ async fn a_signal_between_commands_is_a_fine_end() {
     stage.end.take().expect("once").send(()).expect("it listens");
     let quit = stage.asked().await;
     stage.answer(quit.id, Answer::Done("all nodes stopped".into())).await;
-    assert_eq!(stage.went.await.expect("it ended").exit, Exit::Fine);
+    assert_eq!(stage.went.await.expect("it ended"), Exit::Fine);
 }
 
 #[tokio::test(start_paused = true)]
@@ -280,7 +280,7 @@ async fn a_closed_pipe_ends_it_quietly_and_a_failing_disk_does_not() {
         let quit = stage.asked().await;
         assert_eq!(quit.operation, Operation::Quit);
         stage.answer(quit.id, Answer::Done("all nodes stopped".into())).await;
-        assert_eq!(stage.went.await.expect("it ended").exit, exit, "{kind:?}");
+        assert_eq!(stage.went.await.expect("it ended"), exit, "{kind:?}");
     }
 }
 
@@ -318,7 +318,7 @@ async fn a_cluster_that_is_gone_is_told() {
     stage.write("wait leader\n").await;
     let _ = stage.asked().await;
     drop(stage.told);
-    assert_eq!(stage.went.await.expect("it ended").exit, Exit::Failed);
+    assert_eq!(stage.went.await.expect("it ended"), Exit::Failed);
     assert_eq!(stage.paper.lines().split_off(1), ["! wait leader: the cluster has ended"]);
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use raft_tui::raft::rng::Rng;
 use raft_tui::raft::{Base, Entry, Epoch, Index, LogPosition, Persist};
 use raft_tui::storage::faults::{DiskRules, Failure, Kind, Stall, Survival, TornTail, When};
 use raft_tui::storage::faulty::{FaultHandle, Faulty};
@@ -49,7 +50,7 @@ macro_rules! for_every_store {
         mod fjall {
             $(#[test]
             fn $fact() {
-                super::$fact(&super::Folder(tempfile::tempdir().expect("a folder")));
+                super::$fact(&super::Folder(crate::support::folders::root_folder()));
             })*
         }
     };
@@ -74,6 +75,7 @@ for_every_store!(
     a_full_disk_loses_nothing_acknowledged,
     a_stalled_disk_goes_on_when_it_is_healed,
     a_body_is_read_in_pieces,
+    any_history_comes_back,
 );
 
 fn a_new_store_is_empty(place: &dyn Place) {
@@ -393,6 +395,71 @@ fn a_body_is_read_in_pieces(place: &dyn Place) {
     let newer = log.meta(3, b"x");
     write_body(store.as_ref(), newer.last, b"x");
     assert_eq!(read(4, 1), "4");
+}
+
+/// Histories as cores make them, by seed: groups of appends, replacements, votes, snapshots and installs, with new
+/// lives in between.
+fn any_history_comes_back(place: &dyn Place) {
+    let mut log = Log::default();
+    let mut rng = Rng::new(20_261_122);
+    let mut term = 1;
+    let mut store = place.open();
+    for step in 0..300 {
+        let mut group = Vec::new();
+        let mut bodies = Vec::new();
+        for _ in 0..=rng.below(3) {
+            let length = log.entries.len() as u64;
+            group.push(match rng.below(10) {
+                0..5 => log.append(term, 1 + rng.below(6) as usize, rng.below(300) as usize),
+                5 if length > 2 => {
+                    term += 1;
+                    let from = log.last().index.0 - rng.below(length.min(5));
+                    log.replace(from, term, rng.below(4) as usize)
+                }
+                6 => {
+                    term += 1;
+                    log.vote(term, rng.chance(1, 2).then_some(2))
+                }
+                7 if length > 4 => {
+                    let at = log.entries[rng.below(length) as usize].index.0;
+                    let newest = log.snapshot.as_ref().map_or(0, |meta| meta.last.index.0);
+                    if at <= newest {
+                        continue;
+                    }
+                    let meta = log.meta(at, b"ours");
+                    bodies.push(meta.last);
+                    let compact_to = log.base.position.index.0 + rng.below(at - log.base.position.index.0) + 1;
+                    log.take(&meta, compact_to)
+                }
+                8 if rng.chance(1, 4) => {
+                    term += 1;
+                    let ahead = log.last().index.0.saturating_sub(3) + rng.below(9);
+                    let newest = log.snapshot.as_ref().map_or(0, |meta| meta.last.index.0);
+                    let mut theirs = Log {
+                        base: Base { position: LogPosition::new(ahead.max(newest), term), ..log.base },
+                        ..Log::default()
+                    };
+                    theirs.append(term, 1, 1);
+                    let meta = theirs.meta(ahead.max(newest) + 1, b"theirs");
+                    log.install(&meta, b"theirs")
+                }
+                _ => log.vote(log.hard_state.current_term.0 + 1, None),
+            });
+            term = term.max(log.hard_state.current_term.0);
+        }
+        for last in bodies {
+            write_body(store.as_ref(), last, b"ours");
+        }
+        put(store.as_mut(), &group);
+        if rng.chance(1, 10) {
+            drop(store);
+            store = place.open();
+            let loaded = store.load().expect("loaded");
+            log.assert_is(&loaded.recovered);
+            assert!(loaded.notes.is_empty(), "step {step}: {:?}", loaded.notes);
+        }
+    }
+    assert!(log.base.position.index.0 > 100, "{}", log.base.position);
 }
 
 #[test]

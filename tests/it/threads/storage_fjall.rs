@@ -9,7 +9,7 @@ use raft_tui::storage::{Identity, Storage, StorageError};
 
 use crate::support::folders::{
     assert_quarantined_then_healed, assert_takes_a_thousand_writes, copy, find, journal, journal_bytes, lived,
-    load_all, made, open, options, overwrite, recover, tree,
+    load_all, made, open, options, overwrite, recover, root_folder, tree,
 };
 use crate::support::logs::{Log, identity, load, put, read_body, write_body};
 
@@ -17,7 +17,7 @@ use crate::support::logs::{Log, identity, load, put, read_body, write_body};
 
 #[test]
 fn a_cut_journal_is_quarantine() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, log) = lived(root.path());
     let bytes = journal_bytes(&dir);
     // Before the ninth group: eight of two entries are left.
@@ -30,7 +30,7 @@ fn a_cut_journal_is_quarantine() {
 #[test]
 fn a_zeroed_sector_in_the_synced_journal_is_quarantine() {
     for (cut, kept) in [(8, 8), (9, 8), (0, 0), (19, 18)] {
-        let root = tempfile::tempdir().expect("a folder");
+        let root = root_folder();
         let (dir, log) = lived(root.path());
         let at = find(&journal_bytes(&dir), &log.entries[cut].command) as u64;
         overwrite(&journal(&dir), at + 20, &[0; 512]);
@@ -40,7 +40,7 @@ fn a_zeroed_sector_in_the_synced_journal_is_quarantine() {
 
 #[test]
 fn a_flipped_bit_in_the_synced_journal_keeps_the_database_from_opening_and_is_quarantine() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, log) = lived(root.path());
     let bytes = journal_bytes(&dir);
     let at = find(&bytes, &log.entries[11].command) + 300;
@@ -53,7 +53,7 @@ fn a_flipped_bit_in_the_synced_journal_keeps_the_database_from_opening_and_is_qu
 /// refuses to open; nothing that was acknowledged is in it.
 #[test]
 fn a_torn_unsynced_tail_costs_nothing() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, log) = lived(root.path());
     let mut store = open(&dir);
     load(&mut store);
@@ -96,7 +96,7 @@ fn a_torn_unsynced_tail_costs_nothing() {
 /// A power cut at any byte of the tail that was written after the last acknowledgement.
 #[test]
 fn a_tail_cut_anywhere_leaves_what_was_acknowledged() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, log) = lived(root.path());
     let mut store = open(&dir);
     let used = journal_bytes(&dir).len();
@@ -117,7 +117,7 @@ fn a_tail_cut_anywhere_leaves_what_was_acknowledged() {
 #[test]
 fn a_missing_keyspace_is_quarantine() {
     for keyspace in ["1", "2"] {
-        let root = tempfile::tempdir().expect("a folder");
+        let root = root_folder();
         let (dir, log) = lived(root.path());
         fs::remove_dir_all(dir.join("db/keyspaces").join(keyspace)).expect("removed");
         assert_quarantined_then_healed(&dir, &log, 0, "is missing");
@@ -127,7 +127,7 @@ fn a_missing_keyspace_is_quarantine() {
 #[test]
 fn a_missing_or_emptied_database_is_quarantine() {
     for emptied in [false, true] {
-        let root = tempfile::tempdir().expect("a folder");
+        let root = root_folder();
         let (dir, log) = lived(root.path());
         fs::remove_dir_all(dir.join("db")).expect("removed");
         if emptied {
@@ -139,7 +139,7 @@ fn a_missing_or_emptied_database_is_quarantine() {
 
 #[test]
 fn any_missing_file_of_the_database_is_noticed() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, log) = lived(root.path());
     let files: Vec<_> = tree(&dir.join("db")).into_iter().filter(|(path, _)| path.is_file()).collect();
     assert!(files.len() > 5);
@@ -156,10 +156,27 @@ fn any_missing_file_of_the_database_is_noticed() {
     }
 }
 
+/// Two lives of one folder that went apart, and the log of the one beside the mark of the other: every entry verifies,
+/// the log is long enough, and yet it is not what was promised.
+#[test]
+fn another_history_than_the_promised_is_quarantine() {
+    let root = root_folder();
+    let (dir, log) = lived(root.path());
+    let other = root.path().join("other");
+    copy(&dir, &other);
+    let (mut mine, mut theirs) = (log.clone(), log);
+    put(&mut open(&dir), &[mine.append(4, 2, 10)]);
+    put(&mut open(&other), &[theirs.append(5, 9, 10)]);
+    fs::remove_dir_all(dir.join("db")).expect("removed");
+    copy(&other.join("db"), &dir.join("db"));
+    let recovered = recover(&dir);
+    assert_eq!(recovered.quarantine.as_deref(), Some("the log differs from what was promised at 22@4"));
+}
+
 #[test]
 fn an_unreadable_mark_is_quarantine() {
     for missing in [false, true] {
-        let root = tempfile::tempdir().expect("a folder");
+        let root = root_folder();
         let (dir, log) = lived(root.path());
         if missing {
             fs::remove_file(dir.join("mark")).expect("removed");
@@ -173,7 +190,7 @@ fn an_unreadable_mark_is_quarantine() {
 /// Bytes that were written and synced, anywhere in the journal: healed, quarantined or harmless, never silent.
 #[test]
 fn no_rot_in_the_synced_journal_is_silent() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, log) = lived(root.path());
     let bytes = journal_bytes(&dir);
     let mut quarantined = 0;
@@ -216,7 +233,7 @@ fn body(dir: &Path) -> PathBuf {
 #[test]
 fn a_rotten_snapshot_is_not_loaded() {
     for missing in [false, true] {
-        let root = tempfile::tempdir().expect("a folder");
+        let root = root_folder();
         let (dir, log) = with_snapshot(root.path(), 10);
         if missing {
             fs::remove_file(body(&dir)).expect("removed");
@@ -248,7 +265,7 @@ fn a_rotten_snapshot_is_not_loaded() {
 
 #[test]
 fn a_rotten_snapshot_costs_nothing_while_the_whole_log_is_there() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, mut log) = with_snapshot(root.path(), 0);
     overwrite(&body(&dir), 5, b"?");
     log.snapshot = None;
@@ -262,7 +279,7 @@ fn a_rotten_snapshot_costs_nothing_while_the_whole_log_is_there() {
 
 #[test]
 fn a_journal_cut_before_the_pointer_knows_nothing_of_the_snapshot() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, log) = with_snapshot(root.path(), 10);
     let bytes = journal_bytes(&dir);
     fs::write(journal(&dir), &bytes[..find(&bytes, &log.entry(19).command)]).expect("written");
@@ -275,7 +292,7 @@ fn a_journal_cut_before_the_pointer_knows_nothing_of_the_snapshot() {
 
 #[test]
 fn a_snapshot_that_is_not_what_was_announced_is_refused() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, log) = lived(root.path());
     let mut theirs = log.clone();
     theirs.append(3, 20, 10);
@@ -290,7 +307,7 @@ fn a_snapshot_that_is_not_what_was_announced_is_refused() {
 
 #[test]
 fn many_compacted_entries_go_little_by_little() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let dir = root.path().join("node-1");
     let mut log = Log::default();
     let mut store = open(&dir);
@@ -312,7 +329,7 @@ fn many_compacted_entries_go_little_by_little() {
 
 #[test]
 fn a_copy_of_a_folder_in_use_has_all_that_was_acknowledged() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, mut log) = lived(root.path());
     let mut store = open(&dir);
     for round in 0..10_u64 {
@@ -333,7 +350,7 @@ fn a_copy_of_a_folder_in_use_has_all_that_was_acknowledged() {
 
 #[test]
 fn the_configuration_of_the_bootstrap_does_not_lock_a_store() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, log) = lived(root.path());
     let other = Identity { configuration: Configuration::first(5), ..identity() };
     log.assert_is(&load(&mut FjallStorage::open(&dir, &other, options()).expect("opened")));
@@ -341,7 +358,7 @@ fn the_configuration_of_the_bootstrap_does_not_lock_a_store() {
 
 #[test]
 fn lives_leave_nothing_behind() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, _) = lived(root.path());
     for _ in 0..5 {
         let recovered = recover(&dir);

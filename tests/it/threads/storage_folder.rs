@@ -7,7 +7,9 @@ use raft_tui::raft::{Epoch, NodeId};
 use raft_tui::storage::fjall::{FjallOptions, FjallStorage};
 use raft_tui::storage::{Identity, StorageError, fence, mark, slots};
 
-use crate::support::folders::{copy, lived, load_all, made, open, options, overwrite, recover, tree, try_open};
+use crate::support::folders::{
+    copy, lived, load_all, made, open, options, overwrite, recover, root_folder, tree, try_open,
+};
 use crate::support::logs::{Log, identity, put};
 
 // Whose it is.
@@ -15,7 +17,7 @@ use crate::support::logs::{Log, identity, put};
 #[test]
 fn files_are_private() {
     use std::os::unix::fs::PermissionsExt;
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, _) = lived(root.path());
     let mode = |path: PathBuf| fs::metadata(path).expect("there").permissions().mode() & 0o777;
     assert_eq!(mode(dir.clone()), 0o700);
@@ -27,7 +29,7 @@ fn files_are_private() {
 
 #[test]
 fn a_foreign_folder_is_refused_unchanged() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let dir = root.path().join("node-1");
     fs::create_dir(&dir).expect("made");
     fs::write(dir.join("thesis.tex"), "precious").expect("written");
@@ -40,7 +42,7 @@ fn a_foreign_folder_is_refused_unchanged() {
 
 #[test]
 fn a_symbolic_link_and_a_file_are_refused() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, _) = lived(root.path());
     let link = root.path().join("link");
     std::os::unix::fs::symlink(&dir, &link).expect("linked");
@@ -53,7 +55,7 @@ fn a_symbolic_link_and_a_file_are_refused() {
 
 #[test]
 fn an_empty_folder_and_an_interrupted_beginning_are_taken() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     for names in [&[][..], &["lock"], &["lock", "fence.tmp"]] {
         let dir = root.path().join(format!("node-{}", names.len()));
         fs::create_dir(&dir).expect("made");
@@ -66,7 +68,7 @@ fn an_empty_folder_and_an_interrupted_beginning_are_taken() {
 
 #[test]
 fn a_folder_in_use_is_refused_unchanged() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, _) = lived(root.path());
     let store = open(&dir);
     let before = tree(&dir);
@@ -87,7 +89,7 @@ fn a_folder_in_use_is_refused_unchanged() {
 
 #[test]
 fn another_cluster_and_another_node_are_refused_unchanged() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, _) = lived(root.path());
     let before = tree(&dir);
     for other in [Identity { cluster: 5, ..identity() }, Identity { node: NodeId(2), ..identity() }] {
@@ -100,9 +102,9 @@ fn another_cluster_and_another_node_are_refused_unchanged() {
 
 #[test]
 fn files_of_another_store_are_refused_unchanged() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, _) = lived(root.path());
-    let other_root = tempfile::tempdir().expect("a folder");
+    let other_root = root_folder();
     let (other, _) = lived(other_root.path());
     for name in ["mark", "db"] {
         let mixed = root.path().join(format!("mixed-{name}"));
@@ -122,7 +124,7 @@ fn files_of_another_store_are_refused_unchanged() {
 
 #[test]
 fn a_newer_format_is_refused_unchanged() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     for (name, magic) in [("fence", fence::MAGIC), ("mark", mark::MAGIC)] {
         let (dir, _) = lived(&made(root.path().join(name)));
         fs::write(dir.join(name), slots::page_of_format(magic, slots::FORMAT + 1)).expect("written");
@@ -135,7 +137,7 @@ fn a_newer_format_is_refused_unchanged() {
 
 #[test]
 fn a_full_disk_is_refused_unchanged_and_ends_a_store() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, mut log) = lived(root.path());
     let before = tree(&dir);
     let greedy = FjallOptions { min_free_bytes: u64::MAX, ..options() };
@@ -152,7 +154,7 @@ fn a_full_disk_is_refused_unchanged_and_ends_a_store() {
 
 #[test]
 fn a_rotten_slot_of_the_fence_is_written_again() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, log) = lived(root.path());
     for (life, slot) in [(2, 0), (4, 1)] {
         overwrite(&dir.join("fence"), slot * 4096 + 40, &[0xAA; 8]);
@@ -170,7 +172,7 @@ fn a_rotten_slot_of_the_fence_is_written_again() {
 
 #[test]
 fn a_rotten_fence_is_amnesia() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, _) = lived(root.path());
     for slot in 0..2 {
         overwrite(&dir.join("fence"), slot * 4096 + 40, &[0xAA; 8]);
@@ -184,7 +186,7 @@ fn a_rotten_fence_is_amnesia() {
 
 #[test]
 fn a_missing_fence_is_amnesia() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, _) = lived(root.path());
     fs::remove_file(dir.join("fence")).expect("removed");
     let before = tree(&dir);
@@ -195,7 +197,7 @@ fn a_missing_fence_is_amnesia() {
 /// The fence of an earlier moment, in place of the present one: what the database knows better counts.
 #[test]
 fn a_fence_behind_the_database_is_brought_forward() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, mut log) = lived(root.path());
     let old = fs::read(dir.join("fence")).expect("read");
     put(&mut open(&dir), &[log.vote(4, None)]);
@@ -207,7 +209,7 @@ fn a_fence_behind_the_database_is_brought_forward() {
 
 #[test]
 fn two_votes_in_a_term_are_corruption() {
-    let root = tempfile::tempdir().expect("a folder");
+    let root = root_folder();
     let (dir, mut log) = lived(root.path());
     let other = root.path().join("other");
     copy(&dir, &other);

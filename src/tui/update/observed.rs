@@ -1,0 +1,143 @@
+//! What the cluster tells.
+//!
+//! Kept true: only here does the picture of the cluster change.
+
+use std::sync::Arc;
+
+use super::toast;
+use crate::control::narrate::{self, Severity};
+use crate::control::{Answer, ClusterView, Happened, Observation, What};
+use crate::raft::{EventKind, NodeId};
+use crate::tui::clean::clean;
+use crate::tui::command;
+use crate::tui::state::{EventLine, Routine, State, Tone};
+
+/// The cluster published what it is.
+pub(super) fn on_view(state: &mut State, view: Arc<ClusterView>) {
+    let old = &state.view;
+    let same = old.nodes == view.nodes
+        && old.faults == view.faults
+        && old.links == view.links
+        && old.writes == view.writes
+        && old.clients == view.clients
+        && old.load == view.load
+        && (old.stopped, old.pace, &old.name) == (view.stopped, view.pace, &view.name)
+        && old.now_us / 1_000_000 == view.now_us / 1_000_000
+        && old.dropped_details == view.dropped_details;
+    state.dirty |= !same;
+    if view.node(state.selected).is_none()
+        && let Some(first) = view.nodes.first()
+    {
+        state.selected = first.id;
+    }
+    state.view_at_ms = state.now_ms;
+    state.view = view;
+}
+
+/// Something happened, or an operation was answered.
+pub(super) fn on_observation(state: &mut State, observation: Observation) {
+    match observation {
+        Observation::Happened(happened) => on_happened(state, &happened),
+        Observation::Answered { id, answer } => {
+            let Some(place) = state.asked.iter().position(|asked| asked.id == id) else { return };
+            let asked = state.asked.remove(place);
+            let (sentence, tone) = command::answer(&answer);
+            // Views come now and then: an answer is not older than what happened before it.
+            let latest = state.events.lines.back().map_or(0, |line| line.at_us);
+            let at_us = state.view.now_us.max(latest);
+            state.events.push(EventLine {
+                serial: 0,
+                at_us,
+                node: None,
+                text: format!("$ {}: {sentence}", asked.line),
+                cause: None,
+                tone,
+                routine: None,
+                times: 1,
+            });
+            let shown = match answer {
+                // What the panels show by themselves needs no message.
+                Answer::Done(_) => format!("$ {}: {sentence}", asked.line),
+                Answer::Applied { .. } | Answer::Value { .. } | Answer::Status(_) => sentence,
+                Answer::NotApplied { .. }
+                | Answer::Unknown { .. }
+                | Answer::Refused { .. }
+                | Answer::TimedOut { .. } => {
+                    format!("{}: {sentence}", asked.line)
+                }
+            };
+            toast(state, tone, shown);
+        }
+    }
+}
+
+fn on_happened(state: &mut State, happened: &Happened) {
+    let Some(sentence) = narrate::sentence(happened) else { return };
+    let cause = match &happened.what {
+        What::Node { event, .. } => Some(event.cause.to_string()),
+        What::Life { .. }
+        | What::Note { .. }
+        | What::Applied { .. }
+        | What::Faults { .. }
+        | What::Dropped { .. }
+        | What::Clock { .. } => None,
+    };
+    let line = EventLine {
+        serial: 0,
+        at_us: happened.at_us,
+        node: node(&happened.what),
+        text: clean(&sentence),
+        cause,
+        tone: tone(happened),
+        routine: routine(&happened.what),
+        times: 1,
+    };
+    state.events.push(line);
+    state.dirty = true;
+}
+
+fn node(what: &What) -> Option<NodeId> {
+    match what {
+        What::Node { node, .. } | What::Life { node, .. } | What::Note { node, .. } | What::Applied { node, .. } => {
+            Some(*node)
+        }
+        What::Dropped { to, .. } => Some(*to),
+        What::Faults { .. } | What::Clock { .. } => None,
+    }
+}
+
+/// What a working cluster does all the time; many of them at once become one line.
+fn routine(what: &What) -> Option<Routine> {
+    match what {
+        What::Applied { .. } => Some(Routine::Applied),
+        What::Node { event, .. } if matches!(event.kind, EventKind::Committed { .. }) => Some(Routine::Committed),
+        What::Node { .. }
+        | What::Life { .. }
+        | What::Note { .. }
+        | What::Faults { .. }
+        | What::Dropped { .. }
+        | What::Clock { .. } => None,
+    }
+}
+
+fn tone(happened: &Happened) -> Tone {
+    if routine(&happened.what) == Some(Routine::Committed) {
+        return Tone::Quiet;
+    }
+    let good = match &happened.what {
+        What::Node { event, .. } => matches!(event.kind, EventKind::BecameLeader | EventKind::QuarantineLeft),
+        What::Life { .. }
+        | What::Note { .. }
+        | What::Applied { .. }
+        | What::Faults { .. }
+        | What::Dropped { .. }
+        | What::Clock { .. } => false,
+    };
+    match narrate::severity(happened) {
+        _ if good => Tone::Good,
+        Severity::Error => Tone::Bad,
+        Severity::Warn => Tone::Warn,
+        Severity::Notice => Tone::Info,
+        Severity::Info => Tone::Plain,
+    }
+}

@@ -1,0 +1,260 @@
+//! The two lines on top: who leads and who agrees; do writes go through, and what is broken.
+//!
+//! Kept true: whole statements are left out, the least important first, before any is cut.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::widgets::{Pen, Span, counted, cut, rate, span, spans_width};
+use crate::control::{ClusterView, Life, LinkRule, NodeView, WritesStand};
+use crate::raft::Role;
+use crate::tui::clean::clean;
+use crate::tui::command::duration;
+use crate::tui::glyphs::Glyphs;
+use crate::tui::state::State;
+use crate::tui::theme::{Slot, Theme};
+
+/// A statement, with a shorter form, and how long it is kept when there is no room.
+struct Statement {
+    keep: u8,
+    long: Vec<Span>,
+    short: Vec<Span>,
+}
+
+fn say(keep: u8, long: Vec<Span>) -> Statement {
+    Statement { keep, short: long.clone(), long }
+}
+
+/// Chooses what fits: long forms, then short ones, then fewer statements.
+fn choose(mut statements: Vec<Statement>, room: u16, gap: u16) -> Vec<Vec<Span>> {
+    let total = |statements: &[Statement]| {
+        let used: u16 = statements.iter().map(|one| spans_width(&one.long)).fold(0, u16::saturating_add);
+        used.saturating_add(gap * u16::try_from(statements.len().saturating_sub(1)).unwrap_or(0))
+    };
+    while total(&statements) > room {
+        let shorten = |one: &&mut Statement| spans_width(&one.short) < spans_width(&one.long);
+        if let Some(statement) = statements.iter_mut().filter(shorten).min_by_key(|one| one.keep) {
+            statement.long = statement.short.clone();
+        } else if statements.len() > 1 {
+            let least = (0..statements.len()).min_by_key(|at| statements[*at].keep).unwrap_or(0);
+            statements.remove(least);
+        } else {
+            break;
+        }
+    }
+    statements.into_iter().map(|one| one.long).collect()
+}
+
+/// Who leads, as far as the nodes say.
+fn leadership(state: &State, theme: &Theme, glyphs: &Glyphs) -> Vec<Statement> {
+    let view = &state.view;
+    let leaders = view.self_declared_leaders();
+    let bad = theme.style(Slot::Bad);
+    let leads = theme.style(Slot::Leader);
+    match leaders[..] {
+        [] => {
+            let mut out = vec![say(10, vec![span("no leader", bad)])];
+            if let Some(candidate) = campaigning(view) {
+                let asked = if candidate.role == Role::Candidate { "asks for votes" } else { "asks for pre-votes" };
+                let text = format!(
+                    "{} {} {asked} {}/{}",
+                    glyphs.node(candidate),
+                    candidate.id,
+                    candidate.votes.len(),
+                    view.quorum()
+                );
+                out.push(say(9, vec![span(text, theme.style(Slot::Candidate))]));
+            }
+            out
+        }
+        [leader] => {
+            let believers = format!("{}/{}", view.believers(leader), view.nodes.len());
+            let text = format!("{} {} leads t{}", glyphs.leader, leader.id, leader.term);
+            let muted = theme.style(Slot::Muted);
+            vec![
+                say(10, vec![span(text, leads)]),
+                Statement {
+                    keep: 6,
+                    long: vec![span(format!("believed by {believers}"), muted)],
+                    short: vec![span(format!("{believers} agree"), muted)],
+                },
+            ]
+        }
+        [newest, ..] => {
+            let mut named: Vec<&NodeView> = leaders.clone();
+            named.sort_by_key(|leader| leader.id);
+            let stale = |leader: &&NodeView| if leader.term < newest.term { " (stale)" } else { "" };
+            let each: Vec<String> =
+                named.iter().map(|leader| format!("{}@t{}{}", leader.id, leader.term, stale(leader))).collect();
+            let text = format!("{} SELF-DECLARED LEADERS {}", leaders.len(), each.join(" "));
+            let short = format!("{} LEADERS {}", leaders.len(), each.join(" "));
+            let short = vec![span(short, bad)];
+            vec![Statement { keep: 10, long: vec![span(text, bad)], short }]
+        }
+    }
+}
+
+fn campaigning(view: &ClusterView) -> Option<&NodeView> {
+    let campaigns = |role| {
+        view.nodes.iter().filter(move |node| node.is_running() && node.role == role).max_by_key(|node| node.votes.len())
+    };
+    campaigns(Role::Candidate).or_else(|| campaigns(Role::PreCandidate))
+}
+
+fn pace(state: &State, theme: &Theme, glyphs: &Glyphs) -> Vec<Span> {
+    if state.gone {
+        return vec![span(" CLUSTER ENDED ", theme.style(Slot::Violation))];
+    }
+    if state.view.stopped {
+        return vec![span(" CLUSTER STOPPED ", theme.style(Slot::Stopped))];
+    }
+    let pace = state.view.pace;
+    let word = match pace.cluster.cmp(&pace.real) {
+        std::cmp::Ordering::Less => "slowed",
+        std::cmp::Ordering::Equal => "real time",
+        std::cmp::Ordering::Greater => "sped up",
+    };
+    let number = if pace.cluster == pace.real { String::new() } else { format!("{pace} ") };
+    let style = theme.style(if pace.cluster == pace.real { Slot::Muted } else { Slot::Info });
+    vec![span(format!("{number}{word} {}", glyphs.running), style)]
+}
+
+/// Who leads, how many are up, how fast time runs.
+pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let glyphs = Glyphs::of(state.ascii);
+    let view = &state.view;
+    let bar = theme.style(Slot::Bar);
+    let muted = theme.style(Slot::Muted);
+    buf.set_style(area, bar);
+    let seconds = view.now_us / 1_000_000;
+    let clock = format!("{:02}:{:02}", seconds / 60, seconds % 60);
+    let mut right = pace(state, theme, glyphs);
+    right.push(span(format!(" {clock} "), bar));
+
+    let up = format!("{}/{} up", view.running(), view.nodes.len());
+    let up_slot = if view.running() == view.nodes.len() { Slot::Ok } else { Slot::Warn };
+    let mut statements = vec![
+        say(3, vec![span("raft-tui", bar)]),
+        say(2, vec![span(clean(&view.name), muted)]),
+        say(5, vec![span(" LAB ", theme.style(Slot::Lab))]),
+        say(8, vec![span(up, theme.style(up_slot))]),
+        say(4, vec![span(format!("quorum {}", view.quorum()), muted)]),
+    ];
+    statements.extend(leadership(state, theme, glyphs));
+    // The clock goes first, then the pace, before what is said of the leader is cut.
+    let needed = statements.iter().filter(|one| one.keep == 10).map(|one| spans_width(&one.short)).max().unwrap_or(0);
+    while !right.is_empty() && needed + 3 + spans_width(&right) > area.width {
+        right.pop();
+    }
+    let room = area.width.saturating_sub(2 + spans_width(&right));
+    let chosen = choose(statements, room, 2);
+    let mut pen = Pen::new(buf, Rect { width: room.saturating_add(1).min(area.width), ..area }, 0, state);
+    pen.skip(1);
+    for statement in chosen {
+        pen.spans(&statement).skip(2);
+    }
+    let column = area.right().saturating_sub(spans_width(&right));
+    let mut pen = Pen::new(buf, area, 0, state);
+    pen.to(column).spans(&right);
+}
+
+/// Whether writes go through, as a person would say it.
+pub(super) fn writes(state: &State, theme: &Theme) -> (Vec<Span>, Vec<Span>) {
+    let view = &state.view;
+    match &view.writes {
+        WritesStand::Stalled { why } => {
+            let bad = theme.style(Slot::Violation);
+            let why = clean(why);
+            let word = span(" WRITES STALLED ", bad);
+            let long = vec![word, span(format!(" {why}"), theme.style(Slot::Bad))];
+            (long.clone(), long)
+        }
+        WritesStand::Available => {
+            let good = theme.style(Slot::Ok);
+            let text = theme.style(Slot::Text);
+            let mut long = vec![span("WRITES ok", good)];
+            let mut short = long.clone();
+            let latency = view.clients.latency;
+            let show = |us: Option<u64>| us.map_or_else(|| String::from(Glyphs::of(state.ascii).unknown), duration);
+            if view.clients.applied_per_second > 0.0 {
+                let per_second = format!(" {}/s", rate(view.clients.applied_per_second));
+                long.push(span(per_second.clone(), text));
+                short.push(span(per_second, text));
+            }
+            if latency.p99_us.is_some() {
+                long.push(span(format!(" p50 {} p99 {}", show(latency.p50_us), show(latency.p99_us)), text));
+                short.push(span(format!(" p99 {}", show(latency.p99_us)), text));
+            } else {
+                long.push(span(", none yet", theme.style(Slot::Muted)));
+            }
+            (long, short)
+        }
+    }
+}
+
+/// How many more nodes may fail before writes stop.
+fn tolerates(view: &ClusterView) -> String {
+    let Some(leader) = view.leader() else { return String::from("tolerates no failure") };
+    let cut = |from, to| view.rules_on(from, to).any(|rule| rule == LinkRule::Cut { kind: None });
+    let reaches = |node: &NodeView| node.id == leader.id || !cut(leader.id, node.id) && !cut(node.id, leader.id);
+    let able = view.nodes.iter().filter(|node| node.is_running() && !node.quarantined && reaches(node)).count();
+    match able.saturating_sub(view.quorum()) {
+        0 => String::from("tolerates no failure"),
+        spare => format!("tolerates {}", counted(spare, "more failure", "more failures")),
+    }
+}
+
+/// Do writes go through, and what is broken.
+pub(super) fn draw_verdict(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let glyphs = Glyphs::of(state.ascii);
+    let view = &state.view;
+    let (long, short) = writes(state, theme);
+    let mut statements = vec![Statement { keep: 10, long, short }];
+    for node in &view.nodes {
+        if let Life::Halted { why } = &node.life {
+            let text = format!("{} HALTED: {}", node.id, clean(why));
+            let short = format!("{} HALTED", node.id);
+            let style = theme.style(Slot::Bad);
+            statements.push(Statement { keep: 9, long: vec![span(text, style)], short: vec![span(short, style)] });
+        }
+    }
+    if view.writes == WritesStand::Available {
+        let text = tolerates(view);
+        let style = theme.style(if text.ends_with("no failure") { Slot::Warn } else { Slot::Text });
+        statements.push(say(7, vec![span(text, style)]));
+    }
+    let faults = faults(state, theme, glyphs);
+    if let Some(load) = view.load {
+        let left = load.left_us.map_or_else(String::new, |us| format!(" for {}", duration(us)));
+        statements.push(say(6, vec![span(format!("LOAD {}/s{left}", load.per_second), theme.style(Slot::Info))]));
+    }
+    statements.push(faults);
+    if view.dropped_details > 0 {
+        let text = format!("{} details dropped", view.dropped_details);
+        statements.push(say(1, vec![span(text, theme.style(Slot::Muted))]));
+    }
+    let line = theme.style(Slot::Border);
+    let chosen = choose(statements, area.width.saturating_sub(2), 3);
+    let last = chosen.len().saturating_sub(1);
+    let mut pen = Pen::new(buf, area, 0, state);
+    pen.skip(1);
+    for (at, statement) in chosen.iter().enumerate() {
+        pen.spans(statement);
+        if at < last {
+            pen.put(" ", line).put(glyphs.separator, line).put(" ", line);
+        }
+    }
+}
+
+fn faults(state: &State, theme: &Theme, glyphs: &Glyphs) -> Statement {
+    let faults = &state.view.faults;
+    let style: Style = theme.style(Slot::Warn);
+    if faults.is_empty() {
+        return say(2, vec![span("no faults", theme.style(Slot::Muted))]);
+    }
+    let list: Vec<String> = faults.iter().map(|fault| clean(&fault.text)).collect();
+    let text = format!("FAULTS {}: {}", faults.len(), list.join("; "));
+    let short = vec![span(format!("FAULTS {}: {}", faults.len(), cut(&list.join("; "), 18, glyphs)), style)];
+    Statement { keep: 8, long: vec![span(text, style)], short }
+}

@@ -1,0 +1,41 @@
+//! One line for a terminal that has room for no more.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::widgets::{Pen, width};
+use crate::control::WritesStand;
+use crate::tui::state::State;
+use crate::tui::theme::{Slot, Theme};
+
+/// The longest form of the status that fits.
+pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let view = &state.view;
+    let leaders = view.self_declared_leaders();
+    let leads = match leaders[..] {
+        [] => String::from("no leader"),
+        [leader] => format!("{} leads t{}", leader.id, leader.term),
+        [..] => format!("{} leaders", leaders.len()),
+    };
+    let (writes, slot) = match view.writes {
+        WritesStand::Available => ("writes ok", Slot::Ok),
+        WritesStand::Stalled { .. } => ("STALLED", Slot::Bad),
+    };
+    let stopped = if view.stopped { "STOPPED " } else { "" };
+    let up = format!("{}/{} up", view.running(), view.nodes.len());
+    let forms = [
+        format!("raft-tui {stopped}{leads}, {up}, {writes}, enlarge to 60x16"),
+        format!("{stopped}{leads}, {up}, {writes}, enlarge to 60x16"),
+        format!("{leads}, {writes}, enlarge to 60x16"),
+        format!("{leads}, {up}, {writes}"),
+        format!("{leads}, {writes}"),
+        leads,
+    ];
+    let second = "enlarge to 60x16";
+    let fits = forms.iter().find(|form| width(form) <= area.width);
+    let shown = fits.or_else(|| forms.last()).map_or("", String::as_str);
+    Pen::new(buf, area, 0, state).put(shown, theme.style(slot));
+    if area.height > 1 && !shown.contains(second) && width(second) <= area.width {
+        Pen::new(buf, area, 1, state).put(second, theme.style(Slot::Muted));
+    }
+}
