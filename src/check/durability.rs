@@ -28,20 +28,21 @@ pub(super) fn check(picture: &Picture, acknowledged: Index) -> Verdict {
 /// What a disk brought back is what it had promised, or it says that it is not.
 pub(super) fn recovered(node: &NodePicture, id: NodeId, recovered: &Recovered) -> Verdict {
     let brought = Shadow::recovered(recovered);
-    if recovered.quarantine.is_none()
-        && (brought.last() != node.durable.last() || brought.base() != node.durable.base())
-    {
+    let whole = brought.last() == node.durable.last() && brought.base() == node.durable.base();
+    // Damage may take what outlived a crash and was never promised: nobody can miss it.
+    let enough = node.damaged && brought.last_index() >= node.promised;
+    if recovered.quarantine.is_none() && !whole && !enough {
         return broken(Property::Durability, || {
             format!(
                 "{id} starts with {}..{} and trusts it, its disk had promised {}..{}",
                 brought.base().position,
                 brought.last(),
                 node.durable.base().position,
-                node.durable.last()
+                node.promised
             )
         });
     }
-    if recovered.quarantine.is_some() && !node.damaged && !node.quarantined {
+    if recovered.quarantine.is_some() && !node.damaged && !node.marked {
         return broken(Property::Durability, || {
             format!("{id} mistrusts a disk that is whole: {}", recovered.quarantine.as_deref().unwrap_or_default())
         });

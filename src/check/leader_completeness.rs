@@ -11,7 +11,9 @@ use crate::raft::{Index, NodeId, Term};
 
 /// `node` leads `term` from now on.
 pub(super) fn elected(picture: &Picture, node: NodeId, term: Term) -> Verdict {
-    has_committed(picture, node, term, picture.frontier())
+    // Its votes may come late: what higher terms have committed meanwhile is not its affair.
+    let earlier = picture.commits.range(..term).map(|(_, index)| *index).max();
+    has_committed(picture, node, term, earlier.unwrap_or_default())
 }
 
 /// `index` was committed in `term`.

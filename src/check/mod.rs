@@ -249,6 +249,8 @@ impl Judge {
         node.asked.clear();
         node.moved.clear();
         node.quarantined = recovered.quarantine.is_some();
+        node.marked = node.quarantined;
+        node.promised = node.durable.last_index();
         node.damaged = false;
         node.leads = None;
         (node.commit, node.applied) = (covered, covered);
@@ -372,6 +374,7 @@ impl Judge {
         }
         if index > frontier {
             commit_quorum::check(&self.picture, id, leads, index)?;
+            self.picture.commits.insert(leads, index);
             leader_completeness::committed(&self.picture, index, leads)?;
         }
         Ok(())
@@ -421,12 +424,20 @@ impl Judge {
         while self.picture.node(id).asked.front().is_some_and(|write| write.number <= number) {
             self.settle_one(id)?;
         }
+        let node = self.picture.node_mut(id);
+        node.promised = node.durable.last_index();
         Ok(())
+    }
+
+    /// The disk has forgotten the quarantine.
+    pub fn trusted(&mut self, id: NodeId) {
+        self.picture.node_mut(id).marked = false;
     }
 
     fn settle_one(&mut self, id: NodeId) -> Verdict {
         let node = self.picture.node_mut(id);
         let Some(write) = node.asked.pop_front() else { return Ok(()) };
+        node.promised = node.promised.min(write.leaves());
         if let Err(why) = node.durable.fold(&write) {
             return broken(Property::Order, || format!("{id}: {why}"));
         }

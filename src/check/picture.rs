@@ -3,7 +3,7 @@
 //! Kept true: nothing in it was told by a node about itself where the disk or the wire could tell it instead.
 //! Not here: verdicts (one file for each property).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
@@ -26,6 +26,10 @@ pub(super) struct NodePicture {
     /// What it had promised before its disk lost some of it; until it has been brought back.
     pub(super) lost: Option<Shadow>,
     pub(super) quarantined: bool,
+    /// Its disk says that it is in quarantine.
+    pub(super) marked: bool,
+    /// Up to here the log was promised: synced, or loaded by a life. What merely outlived a crash is not.
+    pub(super) promised: Index,
     /// Its disk was damaged in a way that no crash explains.
     pub(super) damaged: bool,
     /// The term that it leads.
@@ -56,6 +60,8 @@ pub(super) struct Picture {
     nodes: Vec<NodePicture>,
     /// Committed entries by index; the first is the place before the log.
     pub(super) committed: Vec<(Term, Digest)>,
+    /// How far the leader of each term has committed.
+    pub(super) commits: BTreeMap<Term, Index>,
     /// All entries that were ever written, by index.
     pub(super) entries: Vec<Vec<Known>>,
     /// Fingerprint of the machine after each index, as far as some node told.
@@ -69,6 +75,7 @@ impl Picture {
             configuration,
             nodes: vec![NodePicture::default(); nodes],
             committed: vec![(Term::ZERO, Digest::default())],
+            commits: BTreeMap::new(),
             entries: vec![Vec::new()],
             digests: vec![None],
         }

@@ -128,6 +128,12 @@ impl Write {
 }
 
 impl Write {
+    /// The last index that it leaves as it was.
+    pub(super) fn leaves(&self) -> Index {
+        let end = self.replaced_by.map(|base| base.position.index);
+        self.truncate_from.map(Index::previous).or(end).unwrap_or(Index(u64::MAX))
+    }
+
     /// Whether the log starts elsewhere after it.
     pub(super) fn moves_start(&self) -> bool {
         self.replaced_by.is_some() || self.compact_to.is_some()

@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 use crate::machine::{Frozen, StateMachine};
 use crate::raft::{
-    ChunkRequest, Digest, Effects, Envelope, Event, Index, Input, LogPosition, Persist, Proposal, Raft, Send,
+    ChunkRequest, Digest, Effects, Envelope, Event, Index, Input, LogPosition, Message, Persist, Proposal, Raft, Send,
     SnapshotMeta, SnapshotRequest, Status, SyncPoint, Ticket,
 };
 use meters::Meters;
@@ -253,7 +253,9 @@ impl Node {
         while self.outbox.front().is_some_and(|(number, _)| *number <= self.persisted) {
             let Some((_, envelope)) = self.outbox.pop_front() else { break };
             // A promise of a term that has passed helps nobody any more (T-44).
-            if envelope.term >= term && self.raft.halted().is_none() {
+            // Nor does asking for votes when the term has a leader: the log may be another than the one it tells of.
+            let over = matches!(envelope.message, Message::RequestVote { .. }) && !self.raft.is_candidate();
+            if envelope.term >= term && !over && self.raft.halted().is_none() {
                 self.send(envelope, emit);
             }
         }

@@ -273,6 +273,12 @@ impl Raft {
         matches!(self.role, RoleState::Leader(_))
     }
 
+    /// Whether it asks for votes.
+    #[must_use]
+    pub fn is_candidate(&self) -> bool {
+        matches!(self.role, RoleState::Candidate(_))
+    }
+
     /// Whom it believes to lead its term.
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {

@@ -294,7 +294,10 @@ impl World<'_> {
     fn end_quarantine(&mut self, host: usize) -> Verdict {
         let Some(life) = &mut self.hosts[host].life_now else { return Ok(()) };
         match life.storage.end_quarantine() {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.judge.trusted(Self::id(host));
+                Ok(())
+            }
             Err(error) => broken(Property::Assertion, || format!("{}: {error}", Self::id(host))),
         }
     }

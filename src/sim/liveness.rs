@@ -77,7 +77,11 @@ impl World<'_> {
             core.push(sound.swap_remove(place));
         }
         for host in 0..count {
-            if !core.contains(&host) && !self.hosts[host].dead && !self.hosts[host].doomed && self.healing.luck.chance(2, 3) {
+            if !core.contains(&host)
+                && !self.hosts[host].dead
+                && !self.hosts[host].doomed
+                && self.healing.luck.chance(2, 3)
+            {
                 core.push(host);
             }
         }

@@ -316,6 +316,10 @@ impl Storage for MemoryStorage {
             snapshot: judged.snapshot.clone(),
         };
         state.written = state.synced.clone();
+        if state.quarantine.is_none() {
+            // What outlived a crash without having been promised is promised from now on.
+            state.mark = (state.synced.outline.last(), state.synced.outline.chain());
+        }
         Ok(Loaded {
             recovered: Recovered {
                 epoch: state.epoch,
