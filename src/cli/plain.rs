@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::Exit;
 use super::lines::{Asked, Form};
 use crate::cluster::Session;
-use crate::control::{Life, Observation, Operation, OperationId, Request, What, grammar};
+use crate::control::{Observation, Operation, OperationId, Request, What, grammar};
 use crate::raft::EventKind;
 
 /// Lines that may wait for the writer.
@@ -72,7 +72,6 @@ where
         last_id: 0,
         last_happened: 0,
         missed: 0,
-        quitting: false,
         failed: false,
         broken: false,
     };
@@ -90,7 +89,6 @@ struct Plain {
     last_id: OperationId,
     last_happened: u64,
     missed: u64,
-    quitting: bool,
     failed: bool,
     broken: bool,
 }
@@ -140,7 +138,6 @@ impl Plain {
             Err(error) => return self.refuse(&asked, &error.sentence),
         };
         let is_quit = operation == Operation::Quit;
-        self.quitting |= is_quit;
         self.last_id += 1;
         match self.session.operations.try_send(Request { id: self.last_id, operation }) {
             Ok(()) => self.waiting = Some((self.last_id, asked, is_quit)),
@@ -165,9 +162,7 @@ impl Plain {
                 if let What::Node { event, .. } = &happened.what {
                     self.broken |= matches!(event.kind, EventKind::Violated { .. });
                 }
-                // Nodes that stop because the session ends did not crash.
-                let is_end = self.quitting && matches!(happened.what, What::Life { life: Life::Crashed { .. }, .. });
-                if !is_end && let Some(line) = self.form.happened(&happened) {
+                if let Some(line) = self.form.happened(&happened) {
                     self.tell(line);
                 }
                 false
@@ -236,7 +231,6 @@ impl Plain {
 
     /// Asks the cluster to stop, and tells what happens until it has.
     async fn stop(&mut self) {
-        self.quitting = true;
         self.last_id += 1;
         let id = self.last_id;
         if self.session.operations.send(Request { id, operation: Operation::Quit }).await.is_err() {

@@ -223,7 +223,7 @@ impl Node {
                 self.raft.step(Input::Receive(envelope));
             }
             NodeInput::Submit { ticket, command } => {
-                self.waiting.submitted(ticket, now_us);
+                self.waiting.submitted(ticket);
                 self.raft.step(Input::Propose(Proposal { ticket, command, proposed_at_us: now_us }));
             }
             NodeInput::Read { ticket, query } => {

@@ -53,7 +53,7 @@ impl Waiting {
     }
 
     /// A client submitted a command.
-    pub fn submitted(&mut self, ticket: Ticket, _now_us: u64) {
+    pub fn submitted(&mut self, ticket: Ticket) {
         self.tickets.insert(ticket, (self.now + self.timeout, Wait::Command(None)));
     }
 

@@ -109,7 +109,7 @@ impl Raft {
         let due = entries >= self.options.snapshot_entries
             || (entries > 0 && self.machine.bytes_since_snapshot >= self.options.snapshot_bytes);
         // A follower that receives the present one should not have to start again, unless it takes for ever.
-        let wanted = entries < 4 * self.options.snapshot_entries && self.is_sending_snapshot();
+        let wanted = entries < self.options.snapshot_entries.saturating_mul(4) && self.is_sending_snapshot();
         if !due || wanted || self.machine.taking || self.installing.is_some() {
             return;
         }

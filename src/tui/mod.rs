@@ -1,7 +1,7 @@
 //! The window: a cluster on a terminal, for a person who watches it, breaks it and mends it.
 //!
 //! One loop ([`run`]) waits for keys, observations, views and time; drains all that is ready; lets the pure
-//! [`update`](update::update) change the [`State`](state::State); performs the effects; and draws one frame with the pure
+//! [`update`](fn@update::update) change the [`State`]; performs the effects; and draws one frame with the pure
 //! [`view::draw`], at most twenty times a second. When nothing has changed nothing is drawn.
 //!
 //! A key goes: terminal → `keymap` → `action` → `update` → `Effect::Ask` → the session; what the cluster then reports

@@ -235,7 +235,10 @@ impl Hub {
         let Some(host) = self.hosts.get_mut(&id) else { return };
         host.stop(how);
         host.life = Life::Crashed { at_us };
-        self.tell(What::Life { node: id, life: Life::Crashed { at_us } });
+        // A node that is shut down at the end has not crashed.
+        if how == Stop::Crash {
+            self.tell(What::Life { node: id, life: Life::Crashed { at_us } });
+        }
     }
 
     fn on_end(&mut self, id: NodeId, life: u64, end: Ended) {

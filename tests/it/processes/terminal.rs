@@ -105,3 +105,24 @@ fn ctrl_z_gives_the_terminal_back_until_it_is_continued() {
     terminal.press("exit $?\r");
     assert!(terminal.end().0.success());
 }
+
+/// In the environment of a test that is run on a terminal of its own, to panic there.
+const PANIC: &str = "RAFT_TUI_TEST_PANICS_WITH_LOG";
+
+#[test]
+fn a_panic_gives_the_terminal_back_and_names_the_log_file() {
+    let name = "processes::terminal::a_panic_gives_the_terminal_back_and_names_the_log_file";
+    if let Ok(log) = std::env::var(PANIC) {
+        // This is the program: its screen is taken, then something that cannot be happens.
+        raft_tui::telemetry::install_panic_hook(log.into(), raft_tui::tui::restore);
+        let screen = raft_tui::tui::terminal::Screen::take().expect("there is a terminal");
+        assert!(screen.size().is_err(), "this cannot be");
+        return;
+    }
+    let mut terminal = Terminal::this_test(80, 24, name, PANIC, "/somewhere/raft-tui.log");
+    let (status, _) = terminal.end();
+    assert!(!status.success(), "a panic is a failure");
+    terminal.until_shown("details are in /somewhere/raft-tui.log");
+    assert!(!terminal.is_taken(), "the shell's screen is back");
+    assert!(!terminal.is_cursor_hidden(), "the cursor is back");
+}

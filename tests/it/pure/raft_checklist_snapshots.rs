@@ -481,6 +481,22 @@ fn t67_the_policy_counts_bytes_too_and_is_armed_again_after_each_snapshot() {
 }
 
 #[test]
+fn t67_a_policy_that_says_never_is_no_accident() {
+    let mut cores = Cores::with(1, |options| {
+        options.snapshot_entries = u64::MAX;
+        options.snapshot_bytes = u64::MAX;
+        options.keep_entries = u64::MAX;
+    });
+    cores.campaign(n(1));
+    for _ in 0..30 {
+        cores.propose(n(1), "x");
+    }
+    assert_eq!((cores.status(n(1)).applied, cores.status(n(1)).snapshot), (Index(31), Index(0)));
+    cores.snapshot(n(1));
+    assert_eq!((cores.status(n(1)).first_index, cores.status(n(1)).snapshot), (Index(1), Index(31)));
+}
+
+#[test]
 fn t67_only_one_snapshot_is_taken_at_a_time() {
     let mut cores = Cores::with(1, |options| options.snapshot_entries = 3);
     cores.campaign(n(1));

@@ -42,4 +42,5 @@ transcripts! {
     read_index
     quarantine
     disk_aba
+    stalled_disk
 }

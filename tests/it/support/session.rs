@@ -80,9 +80,11 @@ impl Driven {
         self.session.view.borrow().clone()
     }
 
-    pub async fn end(mut self) {
+    /// Ends the cluster; gives all that happened.
+    pub async fn end(mut self) -> Vec<String> {
         self.good("quit").await;
         let guard = self.guard.take().expect("it ends once");
         assert_eq!(guard.ended().await, None, "no node halted");
+        self.heard
     }
 }

@@ -33,6 +33,14 @@ impl Terminal {
         Self::run(columns, rows, command)
     }
 
+    /// Starts one test of this very binary, with a word in its environment that lets it do what it does.
+    pub fn this_test(columns: u16, rows: u16, test: &str, word: &str, value: &str) -> Self {
+        let mut command = CommandBuilder::new(std::env::current_exe().expect("a test is a program"));
+        command.args(["--exact", test, "--nocapture"]);
+        command.env(word, value);
+        Self::run(columns, rows, command)
+    }
+
     /// Starts a shell with job control, as people have one.
     pub fn shell(columns: u16, rows: u16) -> Self {
         let mut command = CommandBuilder::new("bash");

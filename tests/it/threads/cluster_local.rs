@@ -16,7 +16,8 @@ async fn a_cluster_elects_and_applies() {
     assert_eq!(cluster.value("read a").await, "1");
     assert_eq!(cluster.value("read n").await, "5");
     cluster.good("wait converged").await;
-    cluster.end().await;
+    let heard = cluster.end().await;
+    assert!(!heard.iter().any(|what| what.contains("Crashed")), "nodes that are shut down did not crash: {heard:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,8 +12,8 @@ use raft_tui::cli::lines::Form;
 use raft_tui::cli::plain::run_plain;
 use raft_tui::cluster::Session;
 use raft_tui::control::{
-    Answer, Capabilities, ClientsView, ClusterView, Condition, Happened, Life, Observation, Operation, Pace, Request,
-    What, WritesStand,
+    Answer, Capabilities, ClientsView, ClusterView, Condition, Happened, Observation, Operation, Pace, Request, What,
+    WritesStand,
 };
 use raft_tui::raft::{Cause, Event, EventKind, Index, NodeId, Term};
 use tokio::io::{AsyncWrite, AsyncWriteExt, BufReader, DuplexStream};
@@ -238,12 +238,11 @@ async fn a_line_that_is_no_text_or_has_no_end_is_refused_and_the_next_is_read() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn quit_ends_it_and_nobody_crashed() {
+async fn quit_ends_it() {
     let mut stage = Stage::new(Form::Sentences);
     stage.write("quit\nstatus\n").await;
     let quit = stage.asked().await;
     assert_eq!(quit.operation, Operation::Quit);
-    stage.happens(What::Life { node: N3, life: Life::Crashed { at_us: 0 } }).await;
     stage.answer(quit.id, Answer::Done("all nodes stopped".into())).await;
     let went = stage.went.await.expect("it ended");
     assert_eq!(went, Exit::Fine);
