@@ -66,6 +66,7 @@
 //! ```
 
 pub mod codec;
+pub mod mutants;
 pub mod text;
 
 pub mod machine;

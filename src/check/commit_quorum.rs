@@ -21,7 +21,7 @@ pub(super) fn check(picture: &Picture, node: NodeId, term: Term, index: Index) -
         });
     }
     let holders = picture.holders(index, entry);
-    if holders.len() >= picture.configuration.majority() {
+    if holders.len() >= picture.majority() {
         return Ok(());
     }
     broken(Property::CommitOnQuorum, || {

@@ -13,7 +13,7 @@ use crate::raft::{Index, NodeId, Recovered};
 pub(super) fn check(picture: &Picture, acknowledged: Index) -> Verdict {
     let Some(entry) = picture.committed_at(acknowledged) else { return Ok(()) };
     let holders = picture.holders(acknowledged, entry);
-    if holders.len() >= picture.configuration.majority() {
+    if holders.len() >= picture.majority() {
         return Ok(());
     }
     broken(Property::Durability, || {

@@ -37,7 +37,7 @@ impl Elections {
             .filter(|(_, candidate)| **candidate == node)
             .map(|((_, voter), _)| *voter)
             .collect();
-        if voters.len() >= picture.configuration.majority() {
+        if voters.len() >= picture.majority() {
             return Ok(());
         }
         broken(Property::ElectionSafety, || {

@@ -254,7 +254,7 @@ impl Judge {
         node.damaged = false;
         node.leads = None;
         (node.commit, node.applied) = (covered, covered);
-        node.installing = false;
+        node.installing = None;
         Ok(())
     }
 
@@ -271,10 +271,12 @@ impl Judge {
         if let Err(why) = node.log.fold_end(&write) {
             return broken(Property::Order, || format!("{id}: {why}"));
         }
-        node.installing |= persist.snapshot.as_ref().is_some_and(|snapshot| snapshot.discard_log);
+        let received = persist.snapshot.as_ref().filter(|snapshot| snapshot.discard_log);
+        node.installing = received.map(|snapshot| snapshot.meta.last.index).or(node.installing);
         if write.moves_start() {
             node.moved.push(write.clone());
         }
+        node.promised = node.promised.min(write.leaves());
         node.asked.push_back(write);
         if let Some((from, before)) = before {
             node.truncated = Some(node.truncated.map_or(from, |lowest| lowest.min(from)));
@@ -309,7 +311,8 @@ impl Judge {
             }
             EventKind::SnapshotInstalled { last } => {
                 let node = self.picture.node_mut(id);
-                node.installing = false;
+                // The next may have come in the same turn.
+                node.installing = node.installing.filter(|next| *next != last.index);
                 (node.commit, node.applied) = (last.index, last.index);
                 self.ran[id.0 as usize - 1] = last.index;
                 Ok(())
@@ -425,7 +428,10 @@ impl Judge {
             self.settle_one(id)?;
         }
         let node = self.picture.node_mut(id);
-        node.promised = node.durable.last_index();
+        // Where a write on its way removes entries, they are promised to nobody any more.
+        let left = node.asked.iter().map(Write::leaves).min();
+        let last = node.durable.last_index();
+        node.promised = left.map_or(last, |left| left.min(last));
         Ok(())
     }
 

@@ -35,7 +35,7 @@ pub(super) fn check(node: &NodePicture, id: NodeId, status: &Status) -> Verdict 
             });
         }
     }
-    if node.installing {
+    if node.installing.is_some() {
         return Ok(());
     }
     if last != node.log.last() || first_index != node.log.base().position.index.next() {

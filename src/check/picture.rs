@@ -36,8 +36,8 @@ pub(super) struct NodePicture {
     pub(super) leads: Option<Term>,
     pub(super) commit: Index,
     pub(super) applied: Index,
-    /// A received snapshot has been asked for and is not in place yet.
-    pub(super) installing: bool,
+    /// The last index of a received snapshot that has been asked for and is not in place yet.
+    pub(super) installing: Option<Index>,
     /// Writes of this turn that move the log's start: folded in at its end, for its events speak of what was before.
     pub(super) moved: Vec<Write>,
     /// Lowest index that was truncated in this turn.
@@ -91,6 +91,11 @@ impl Picture {
 
     pub(super) fn nodes(&self) -> impl Iterator<Item = (NodeId, &NodePicture)> {
         self.nodes.iter().enumerate().map(|(place, node)| (NodeId(place as u64 + 1), node))
+    }
+
+    /// How many voters make a majority, counted here and not by those who are judged.
+    pub(super) fn majority(&self) -> usize {
+        self.configuration.voters().len() / 2 + 1
     }
 
     /// Last committed index.

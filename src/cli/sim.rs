@@ -23,6 +23,10 @@ const SEEDS_FOR_ALL_MARKS: u64 = 2_000;
 /// Runs that shrinking may take.
 const SHRINKING_RUNS: u64 = 600;
 
+/// How long a broken variant may stay unfound.
+#[cfg(feature = "mutants")]
+const MUTANT_TIME: Duration = Duration::from_mins(1);
+
 /// How often the progress is shown.
 const PROGRESS: Duration = Duration::from_millis(200);
 
@@ -96,6 +100,10 @@ pub struct SimArguments {
     #[arg(long)]
     pub json: bool,
 
+    /// Run broken variants until each is found (a build with `--features mutants`): all, or those named
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', num_args = 0..)]
+    pub mutants: Option<Vec<String>>,
+
     /// Only these faults of those that the seed draws, by number (from --shrink)
     #[arg(long, value_name = "LIST", value_delimiter = ',', num_args = 0..)]
     pub keep: Option<Vec<usize>>,
@@ -152,8 +160,13 @@ pub fn run(arguments: &SimArguments, out: &mut dyn Write, err: &mut dyn Write) -
     // A panic of a node is a finding and told as one.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let done =
-        if arguments.trace && arguments.seeds == 1 { traced(arguments, out) } else { batch(arguments, out, err) };
+    let done = if let Some(names) = &arguments.mutants {
+        museum(arguments, names, out)
+    } else if arguments.trace && arguments.seeds == 1 {
+        traced(arguments, out)
+    } else {
+        batch(arguments, out, err)
+    };
     std::panic::set_hook(hook);
     done.unwrap_or(Exit::Io)
 }
@@ -170,6 +183,44 @@ fn traced(arguments: &SimArguments, out: &mut dyn Write) -> io::Result<Exit> {
     closed?;
     writeln!(out, "fingerprint {:016x} after {} events", ended.fingerprint, ended.events)?;
     Ok(if ended.violation.is_some() { Exit::Broken } else { Exit::Fine })
+}
+
+#[cfg(not(feature = "mutants"))]
+fn museum(_arguments: &SimArguments, _names: &[String], out: &mut dyn Write) -> io::Result<Exit> {
+    writeln!(out, "this program has no broken variants in it: build it with --features mutants")?;
+    Ok(Exit::Usage)
+}
+
+/// Runs each variant until something finds it.
+#[cfg(feature = "mutants")]
+fn museum(arguments: &SimArguments, names: &[String], out: &mut dyn Write) -> io::Result<Exit> {
+    use crate::mutants;
+    use crate::sim::museum::MUSEUM;
+
+    let mut missed = 0;
+    for mutant in MUSEUM.iter().filter(|mutant| names.is_empty() || names.iter().any(|name| name == mutant.name)) {
+        let started = Instant::now();
+        mutants::choose(Some(mutant.name));
+        let found = (arguments.seed..).take_while(|_| started.elapsed() < MUTANT_TIME).find_map(|seed| {
+            swarm::run(seed, arguments.profile.into(), &arguments.limits()).violation.map(|v| (seed, v.0))
+        });
+        mutants::choose(None);
+        let took = started.elapsed().as_secs_f64();
+        let as_named = found.as_ref().is_some_and(|(_, violation)| mutant.found_by.contains(&violation.property));
+        missed += u64::from(!as_named);
+        let (name, what) = (mutant.name, mutant.what);
+        let verdict = match (&found, as_named) {
+            (None, _) => "NOT FOUND".to_owned(),
+            (Some((seed, violation)), named) => {
+                let by = if named { "found by" } else { "FOUND BY SOMETHING ELSE:" };
+                format!("{by} {violation} (seed {seed}, {} seeds)", seed - arguments.seed + 1)
+            }
+        };
+        writeln!(out, "{name} in {took:.1} s: {what}: {verdict}")?;
+        out.flush()?;
+    }
+    writeln!(out, "{missed} not found by what was named")?;
+    Ok(if missed == 0 { Exit::Fine } else { Exit::Failed })
 }
 
 fn batch(arguments: &SimArguments, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<Exit> {

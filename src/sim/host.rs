@@ -18,6 +18,7 @@ use super::world::{Happening, World};
 use crate::check::{Property, Verdict, broken};
 use crate::machine::kv::KvStore;
 use crate::machine::{Frozen, StateMachine};
+use crate::mutants;
 use crate::node::driver::TICK_US;
 use crate::node::{Node, NodeInput, Output};
 use crate::raft::event::{IgnoredWhy, Mode, Refusal, StepDown};
@@ -326,6 +327,9 @@ impl World<'_> {
             fate.delay_us = fate.delay_us.map(|us| us + write.delay_us.unwrap_or(0));
         }
         let Some(point) = group.last().map(|persist| persist.point) else { return Ok(()) };
+        if mutants::on("M55") && write.result == DiskVerdict::NoSpace {
+            fate = disk_faults.decide(Request::Sync);
+        }
         life.writing = group.len();
         life.queue.clear();
         let (life, wait_us) = (*number, fate.delay_us.unwrap_or(0));
@@ -338,6 +342,10 @@ impl World<'_> {
         let Some(life) = &mut self.hosts[host].life_now else { return Ok(()) };
         let group = std::mem::take(&mut life.writing);
         let written = life.storage.disk().unsynced() > 0;
+        let ignored = mutants::on("M54") && result == DiskVerdict::Failed && written;
+        if ignored {
+            return self.give(host, NodeInput::Persisted(point));
+        }
         if result == DiskVerdict::Done || survives == Survival::Kept {
             if let Err(error) = life.storage.sync() {
                 return broken(Property::Assertion, || format!("{id}: {error}"));

@@ -7,6 +7,7 @@
 //! Kept true: who belongs to the healed core is drawn, but its sound members are a majority.
 //! Not here: safety (`check/`), which holds all the time.
 
+use super::fault::DiskTrouble;
 use super::host::Host;
 use super::marks::Mark;
 use super::plan::{Concern, Plan};
@@ -34,6 +35,8 @@ pub(super) struct Healing {
     luck: Rng,
     begun_us: Option<u64>,
     core: Vec<usize>,
+    /// A member of the core whose disk never answers again: it may follow, but not lead.
+    lame: Option<usize>,
     /// The core can be asked to work.
     demanded: bool,
     /// Since when, and in which term, all is well.
@@ -42,7 +45,14 @@ pub(super) struct Healing {
 
 impl Healing {
     pub(super) fn new(plan: &Plan) -> Self {
-        Self { luck: plan.luck(Concern::Healing), begun_us: None, core: Vec::new(), demanded: false, well: None }
+        Self {
+            luck: plan.luck(Concern::Healing),
+            begun_us: None,
+            core: Vec::new(),
+            lame: None,
+            demanded: false,
+            well: None,
+        }
     }
 
     pub(super) fn has_begun(&self) -> bool {
@@ -55,7 +65,7 @@ impl Healing {
             .core
             .iter()
             .copied()
-            .filter(|host| hosts[*host].leads().is_some())
+            .filter(|host| Some(*host) != self.lame && hosts[*host].leads().is_some())
             .max_by_key(|host| hosts[*host].leads());
         let anybody = self.luck.below(self.core.len().max(1) as u64) as usize;
         leader.or_else(|| self.core.get(anybody).copied())
@@ -86,12 +96,25 @@ impl World<'_> {
             }
         }
         core.sort_unstable();
+        let sound_core = core.iter().filter(|host| !self.is_unsound(**host)).count();
         self.marks.hit_if(Mark::CoreSmallerThanCluster, core.len() < count && self.healing.demanded);
         let names: Vec<String> = core.iter().map(|host| Self::id(*host).to_string()).collect();
         self.trace.line(self.now_us, || format!("healed: {}", names.join(" ")));
         let mut rules = Rules::new((0..count).map(Self::id), self.plan.base_delay_us);
+        // A node that hears nobody and can still speak must not disturb; that takes both protections.
+        let protected = self.plan.options.pre_vote && self.plan.options.check_quorum;
         for host in (0..count).filter(|host| !core.contains(host)) {
             rules.set(Links::Of(Self::id(host)), LinkRule::Cut { kind: None });
+            if protected && self.healing.luck.chance(1, 2) {
+                for to in core.iter().map(|to| Self::id(*to)) {
+                    rules.heal(Links::One { from: Self::id(host), to });
+                }
+            }
+        }
+        if sound_core > majority && self.healing.luck.chance(1, 4) {
+            let place = self.healing.luck.below(core.len() as u64) as usize;
+            self.healing.lame = Some(core[place]);
+            self.marks.hit(Mark::CoreWithStalledDisk);
         }
         self.net.set_rules(rules);
         self.healing.core.clone_from(&core);
@@ -107,6 +130,9 @@ impl World<'_> {
             } else if self.healing.luck.chance(1, 2) {
                 self.crash_for(host, true, None)?;
             }
+        }
+        if let Some(lame) = self.healing.lame {
+            self.spoil(lame, DiskTrouble::Stall);
         }
         self.after(LOOK_US, Happening::Look);
         Ok(())
@@ -167,14 +193,15 @@ impl World<'_> {
     }
 
     fn highest_term(&self) -> Term {
-        let terms = self.healing.core.iter().filter_map(|host| self.hosts[*host].node());
+        let members = self.healing.core.iter().filter(|host| Some(**host) != self.healing.lame);
+        let terms = members.filter_map(|host| self.hosts[*host].node());
         terms.map(|node| node.status().hard_state.current_term).max().unwrap_or_default()
     }
 
     /// Why the core does not work yet.
     fn trouble(&self) -> Option<String> {
         let mut all: Vec<Status> = Vec::new();
-        for host in &self.healing.core {
+        for host in self.healing.core.iter().filter(|host| Some(**host) != self.healing.lame) {
             match self.hosts[*host].node() {
                 None => return Some(format!("{} is down", Self::id(*host))),
                 Some(node) => all.push(node.status()),
@@ -194,7 +221,9 @@ impl World<'_> {
             )
         };
         let leader = all.iter().map(|status| status.leader).next().flatten();
-        let settled = leader.is_some() && all.iter().all(|status| status.leader == leader);
+        let settled = leader.is_some()
+            && leader != self.healing.lame.map(Self::id)
+            && all.iter().all(|status| status.leader == leader);
         let whole = all.iter().all(|status| !status.quarantined);
         let (applied, digest) = all.first().map(|status| (status.applied, status.digest))?;
         let level = all.iter().all(|s| (s.applied, s.commit, s.digest) == (applied, applied, digest));
@@ -206,8 +235,22 @@ impl World<'_> {
         Some(format!("{} probes answered; {}", self.workload.probes_answered(), lines.join("; ")))
     }
 
+    /// Nobody leads whom no majority answers.
+    fn nobody_leads_alone(&self) -> Verdict {
+        let alone = (0..self.hosts.len()).find(|host| {
+            !self.healing.core.contains(host) && !self.hosts[*host].is_paused() && self.hosts[*host].leads().is_some()
+        });
+        match alone {
+            Some(host) if self.healing.demanded && self.plan.options.check_quorum => broken(Property::Liveness, || {
+                format!("{} still leads, and nobody has answered it since the others were healed", Self::id(host))
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// The last looks at everything.
     fn end(&mut self) -> Verdict {
+        self.nobody_leads_alone()?;
         self.judge.durability()?;
         let query = KvQuery::List { prefix: bytes::Bytes::new(), limit: LIST_MAX };
         for host in &self.hosts {

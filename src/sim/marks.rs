@@ -114,6 +114,7 @@ marks! {
     DeleteFound "a delete finds its key",
     ListAnswered "a list is answered",
     CoreSmallerThanCluster "a minority stays dead and the rest goes on",
+    CoreWithStalledDisk "a healed core works although one of its disks never answers again",
     SearchDecided "a history is judged by search",
 }
 

@@ -15,6 +15,7 @@
 //! | `marks.rs` | what must happen sometimes |
 //! | `trace.rs` | what happened, a line an event |
 //! | `swarm.rs` | many seeds, and making a failing one small |
+//! | `museum.rs` | broken variants, and what must find them |
 //!
 //! Kept true: a run is a function of its plan; the same seed gives the same trace, byte for byte.
 //! Not here: what is right (`check/`), the command line (`cli/sim.rs`).
@@ -23,6 +24,7 @@ pub mod fault;
 mod host;
 mod liveness;
 pub mod marks;
+pub mod museum;
 mod nemesis;
 pub mod plan;
 pub mod swarm;

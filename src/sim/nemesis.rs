@@ -139,7 +139,7 @@ impl World<'_> {
         Ok(())
     }
 
-    fn spoil(&mut self, host: usize, trouble: DiskTrouble) {
+    pub(super) fn spoil(&mut self, host: usize, trouble: DiskTrouble) {
         let mut rules = self.plan.disk.clone();
         let next = |kind| vec![Failure { kind, when: When::Nth(1) }];
         match trouble {
