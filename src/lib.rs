@@ -66,11 +66,13 @@
 //! ```
 
 pub mod codec;
+pub mod mutants;
 pub mod text;
 
 pub mod machine;
 pub mod raft;
 
+pub mod check;
 pub mod storage;
 pub mod trace;
 pub mod transport;
@@ -79,6 +81,7 @@ pub mod node;
 
 pub mod control;
 pub mod door;
+pub mod sim;
 
 pub mod cluster;
 

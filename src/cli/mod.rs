@@ -7,6 +7,7 @@ pub mod core;
 pub mod exit;
 pub mod lines;
 pub mod plain;
+pub mod sim;
 pub mod trace;
 
 use std::ffi::OsString;
@@ -114,6 +115,11 @@ pub enum Command {
     /// No clock, no disk, no network: nothing happens until a command says so. For teaching, for other people's test
     /// suites, for a debugger. The commands are in docs/formats.md, "A door into the core".
     Core,
+    /// Run simulated clusters in virtual time, with every fault, and judge them after every event
+    ///
+    /// A seed fixes everything that happens. A seed that breaks a rule is told with the evidence and the command that
+    /// replays it; the exit code is 70 then.
+    Sim(sim::SimArguments),
 }
 
 const EXAMPLES: &str = "Examples:
@@ -226,6 +232,7 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
     let job = || match &arguments.command {
         None => run(&arguments),
         Some(Command::Core) => core::run(io::stdin().lock(), io::stdout().lock()),
+        Some(Command::Sim(arguments)) => Ok(sim::run(arguments, &mut io::stdout().lock(), &mut io::stderr())),
     };
     // The panic hook has told what there is to tell.
     match std::panic::catch_unwind(AssertUnwindSafe(job)) {

@@ -19,8 +19,8 @@ use bytes::Bytes;
 
 use crate::machine::{Frozen, StateMachine};
 use crate::raft::{
-    Cause, ChunkRequest, Digest, Effects, Envelope, Event, Index, Input, LogPosition, Persist, Proposal, Raft, Send,
-    SnapshotMeta, SnapshotRequest, Status, SyncPoint, Ticket,
+    Cause, ChunkRequest, Digest, Effects, Envelope, Event, Index, Input, LogPosition, Message, Persist, Proposal, Raft,
+    Send, SnapshotMeta, SnapshotRequest, Status, SyncPoint, Ticket,
 };
 use meters::Meters;
 use waiting::Waiting;
@@ -264,7 +264,9 @@ impl Node {
         while self.outbox.front().is_some_and(|(number, ..)| *number <= self.persisted) {
             let Some((_, envelope, cause)) = self.outbox.pop_front() else { break };
             // A promise of a term that has passed helps nobody any more (T-44).
-            if envelope.term >= term && self.raft.halted().is_none() {
+            // Nor does asking for votes when the term has a leader: the log may be another than the one it tells of.
+            let over = matches!(envelope.message, Message::RequestVote { .. }) && !self.raft.is_candidate();
+            if envelope.term >= term && !over && self.raft.halted().is_none() {
                 self.send(envelope, cause, emit);
             }
         }

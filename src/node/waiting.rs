@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::ClientOutcome;
+use crate::mutants;
 use crate::raft::{Index, LogPosition, Outcome, Ticket, Ticks};
 
 type Answer<'a> = &'a mut dyn FnMut(Ticket, ClientOutcome);
@@ -72,6 +73,9 @@ impl Waiting {
     ) {
         let Some((_, wait)) = self.tickets.get_mut(&ticket) else { return };
         let told = match (outcome, wait) {
+            (Outcome::Appended(position), Wait::Command(_)) if mutants::on("M48") => {
+                ClientOutcome::Applied { position, reply: Bytes::new() }
+            }
             (Outcome::Appended(position), Wait::Command(at)) => {
                 *at = Some(position);
                 self.commands.insert((position.index, position.term), ticket);
@@ -138,6 +142,7 @@ impl Waiting {
             }
             let (ticket, (_, wait)) = first.remove_entry();
             let outcome = match wait {
+                Wait::Command(_) if mutants::on("M49") => ClientOutcome::NotApplied { why: "no answer in time" },
                 Wait::Command(Some(position)) => {
                     self.commands.remove(&(position.index, position.term));
                     ClientOutcome::Unknown {

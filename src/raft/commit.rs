@@ -9,13 +9,14 @@
 use super::event::EventKind;
 use super::types::Index;
 use super::{Raft, RoleState};
+use crate::mutants;
 
 impl Raft {
     /// Moves a leader's commit index as far as a majority is durable, within its own term.
     pub(super) fn advance_commit(&mut self) {
         let RoleState::Leader(leader) = &self.role else { return };
         let me = self.options.id;
-        let durable = self.log.durable();
+        let durable = if mutants::on("M06") { self.log.last().index } else { self.log.durable() };
         let index = self.configuration.majority_index(|voter| {
             if voter == me {
                 durable
@@ -23,7 +24,8 @@ impl Raft {
                 leader.progress.get(&voter).map_or(Index::ZERO, super::Progress::counted_match)
             }
         });
-        if index > self.commit && self.log.term_at(index) == Some(self.hard_state.current_term) {
+        let own_term = self.log.term_at(index) == Some(self.hard_state.current_term) || mutants::on("M04");
+        if index > self.commit && own_term {
             self.commit_to(index);
             self.confirm_reads();
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::types::{Index, NodeId};
+use crate::mutants;
 
 /// The voting members, sorted, without duplicates, never empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +78,8 @@ impl Configuration {
     /// How many voters make a majority.
     #[must_use]
     pub fn majority(&self) -> usize {
-        self.voters.len() / 2 + 1
+        let even = self.voters.len().is_multiple_of(2);
+        self.voters.len() / 2 + usize::from(!(even && mutants::on("M05")))
     }
 
     /// Whether the voters for which `says_yes` holds are a majority.
@@ -89,6 +91,6 @@ impl Configuration {
     pub fn majority_index(&self, reached: impl Fn(NodeId) -> Index) -> Index {
         let mut all: Vec<_> = self.voters.iter().map(|voter| reached(*voter)).collect();
         all.sort_unstable();
-        all[all.len() - self.majority()]
+        all[all.len() - self.majority() + usize::from(mutants::on("M18") && all.len() > 1)]
     }
 }

@@ -14,6 +14,7 @@ use super::event::{EventKind, IgnoredWhy, Refusal, StepDown};
 use super::message::{Envelope, Message};
 use super::types::{Index, LogPosition, NodeId, Term};
 use super::{Leader, Progress, Raft, RoleState, read};
+use crate::mutants;
 
 /// An election, or the asking before it.
 #[derive(Clone, Debug)]
@@ -30,7 +31,7 @@ impl Raft {
     pub(super) fn reset_election_timer(&mut self) {
         self.timer_reset_at = self.now;
         let base = self.options.election_timeout_ticks;
-        self.election_timeout = base + self.rng.below(base);
+        self.election_timeout = if mutants::on("M29") { base } else { base + self.rng.below(base) };
     }
 
     pub(super) fn election_elapsed(&self) -> u64 {
@@ -115,17 +116,22 @@ impl Raft {
 
     /// Whether this node would refuse anybody its vote now, for a log or a life that cannot be trusted.
     fn refusal_for(&self, candidate: NodeId, last: LogPosition) -> Option<Refusal> {
-        if self.quarantined {
+        if self.quarantined && !mutants::on("Q01") {
             return Some(Refusal::Quarantined);
         }
         if self.hears_other_leader(candidate) {
             return self.leader.map(Refusal::HearsLeader);
         }
-        (last < self.log.last()).then_some(Refusal::LogBehind)
+        let behind = if mutants::on("M03") { last.index < self.log.last().index } else { last < self.log.last() };
+        (behind && !mutants::on("M02")).then_some(Refusal::LogBehind)
     }
 
     /// Answers without changing anything here: no term, no vote, no timer.
     pub(super) fn on_pre_vote(&mut self, candidate: NodeId, campaign_term: Term, last: LogPosition) {
+        if mutants::on("M24") && campaign_term > self.hard_state.current_term {
+            self.adopt_term(campaign_term);
+            self.step_down(StepDown::HigherTerm, None);
+        }
         let refusal = if campaign_term <= self.hard_state.current_term {
             Some(Refusal::OldTerm)
         } else {
@@ -143,7 +149,7 @@ impl Raft {
 
     pub(super) fn on_pre_vote_reply(&mut self, envelope: &Envelope, campaign_term: Term, granted: bool) {
         // A refusal speaks for the voter's own term, which may free a node that is behind (T-17).
-        if !granted && envelope.term > self.hard_state.current_term {
+        if !granted && envelope.term > self.hard_state.current_term && !mutants::on("M25") {
             self.adopt_term(envelope.term);
             return self.step_down(StepDown::HigherTerm, None);
         }
@@ -168,7 +174,7 @@ impl Raft {
 
     pub(super) fn on_request_vote(&mut self, candidate: NodeId, last: LogPosition) {
         let refusal = match (self.hard_state.voted_for, self.leader) {
-            (Some(other), _) if other != candidate => Some(Refusal::AlreadyVoted(other)),
+            (Some(other), _) if other != candidate && !mutants::on("M17") => Some(Refusal::AlreadyVoted(other)),
             (_, Some(leader)) if leader != candidate => Some(Refusal::HearsLeader(leader)),
             (Some(_) | None, Some(_) | None) => self.refusal_for(candidate, last),
         };
@@ -182,7 +188,8 @@ impl Raft {
             self.emit(EventKind::Voted { candidate });
         }
         self.reset_election_timer();
-        self.say(candidate, Message::RequestVoteReply { granted: true });
+        let after = if mutants::on("M01") { None } else { self.promise() };
+        self.send(candidate, self.hard_state.current_term, Message::RequestVoteReply { granted: true }, after);
     }
 
     pub(super) fn on_request_vote_reply(&mut self, envelope: &Envelope, granted: bool) {
@@ -241,7 +248,9 @@ impl Raft {
         });
         self.emit(EventKind::BecameLeader);
         // §8: a leader learns what is committed by committing an entry of its own term; never refused, however busy.
-        self.append(super::EntryKind::NoOp, 0, bytes::Bytes::new());
+        if !mutants::on("M19") {
+            self.append(super::EntryKind::NoOp, 0, bytes::Bytes::new());
+        }
     }
 
     /// Gives up when no majority has answered within an election timeout, or the own disk holds everybody up.
@@ -252,7 +261,7 @@ impl Raft {
         let heard = |voter: NodeId| {
             voter == me || leader.progress.get(&voter).is_some_and(|peer| peer.silent_ticks(self.now) < timeout)
         };
-        if self.options.check_quorum && !self.configuration.is_majority(heard) {
+        if self.options.check_quorum && !self.configuration.is_majority(heard) && !mutants::on("M27") {
             return self.step_down(StepDown::LostQuorum, None);
         }
         let stalled_after = self.options.disk_stall_ticks.max(2 * timeout);
@@ -261,7 +270,7 @@ impl Raft {
         let others_go_on = self
             .configuration
             .is_majority(|voter| leader.progress.get(&voter).is_some_and(|peer| peer.counted_match() > durable));
-        if stalled && others_go_on {
+        if stalled && others_go_on && !mutants::on("M28") {
             self.wait_for_disk = true;
             self.step_down(StepDown::DiskStalled, None);
         }

@@ -54,6 +54,7 @@ pub use types::{Digest, Epoch, HardState, Index, LogPosition, NodeId, SyncPoint,
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use crate::mutants;
 use event::{IgnoredWhy, StepDown};
 use log::Log;
 use progress::Progress;
@@ -273,6 +274,12 @@ impl Raft {
         matches!(self.role, RoleState::Leader(_))
     }
 
+    /// Whether it asks for votes.
+    #[must_use]
+    pub fn is_candidate(&self) -> bool {
+        matches!(self.role, RoleState::Candidate(_))
+    }
+
     /// Whom it believes to lead its term.
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
@@ -454,11 +461,19 @@ impl Raft {
             | Message::ReadIndex { .. }
             | Message::ReadIndexReply { .. } => {}
         }
+        let answer = matches!(envelope.message, Message::AppendEntriesReply(_) | Message::RequestVoteReply { .. });
+        if answer && envelope.term > self.hard_state.current_term && mutants::on("M15") {
+            return self.ignore(&envelope, IgnoredWhy::LateAnswer);
+        }
         if envelope.term > self.hard_state.current_term {
             self.adopt_term(envelope.term);
             self.step_down(StepDown::HigherTerm, None);
         } else if envelope.term < self.hard_state.current_term {
-            return self.on_old_term(&envelope);
+            if mutants::on("M16") {
+                self.hard_state.current_term = envelope.term;
+            } else if !(answer && mutants::on("M14")) {
+                return self.on_old_term(&envelope);
+            }
         }
         match envelope.message {
             Message::PreVote { .. } | Message::PreVoteReply { .. } => {}

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use super::event::Mode;
 use super::message::SnapshotMeta;
 use super::types::{Epoch, Index, Ticks};
+use crate::mutants;
 
 /// A snapshot on its way to a follower.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +70,7 @@ impl Progress {
 
     /// The index that counts towards a majority.
     pub(super) fn counted_match(&self) -> Index {
-        if self.counted { self.match_index } else { Index::ZERO }
+        if self.counted || mutants::on("Q02") { self.match_index } else { Index::ZERO }
     }
 
     fn change(&mut self, mode: Mode) {
@@ -99,7 +100,9 @@ impl Progress {
     pub(super) fn restarted(&mut self, epoch: Epoch) {
         self.epoch = epoch;
         self.former_match = self.former_match.max(self.match_index);
-        self.match_index = Index::ZERO;
+        if !mutants::on("M67") {
+            self.match_index = Index::ZERO;
+        }
         self.told_commit = Index::ZERO;
         self.round = 0;
         let next_index = self.next_index;
@@ -112,7 +115,9 @@ impl Progress {
             return false;
         }
         self.match_index = index;
-        self.next_index = self.next_index.max(index.next());
+        if !mutants::on("M13") {
+            self.next_index = self.next_index.max(index.next());
+        }
         while let Some(&(last, bytes)) = self.in_flight.front() {
             if last > index {
                 break;

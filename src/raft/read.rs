@@ -14,6 +14,7 @@ use super::interface::Outcome;
 use super::message::{Envelope, Message};
 use super::types::{Epoch, Index, NodeId, Ticket, Ticks};
 use super::{Raft, RoleState};
+use crate::mutants;
 
 /// Most reads that wait in one node.
 const WAITING_MAX: usize = 65_536;
@@ -87,14 +88,16 @@ impl Raft {
 
     /// Starts one round for all reads that came since the last, once an entry of the own term is committed.
     pub(super) fn start_read_round(&mut self) {
-        let committed_own_term = self.log.term_at(self.commit) == Some(self.hard_state.current_term);
+        let committed_own_term =
+            self.log.term_at(self.commit) == Some(self.hard_state.current_term) || mutants::on("M19");
         let commit = self.commit;
         let RoleState::Leader(leader) = &mut self.role else { return };
         if leader.reads.unstarted.is_empty() || !committed_own_term {
             return;
         }
         let asked = std::mem::take(&mut leader.reads.unstarted);
-        leader.reads.rounds.push_back((leader.round + 1, commit, asked));
+        let round = if mutants::on("M21") { leader.round } else { leader.round + 1 };
+        leader.reads.rounds.push_back((round, commit, asked));
         self.broadcast_heartbeats();
         self.confirm_reads();
     }
@@ -108,7 +111,7 @@ impl Raft {
             let answered = |voter: NodeId| {
                 voter == me || leader.progress.get(&voter).is_some_and(|progress| progress.round >= *round)
             };
-            if !self.configuration.is_majority(answered) {
+            if !self.configuration.is_majority(answered) && !mutants::on("M20") {
                 break;
             }
             confirmed.extend(leader.reads.rounds.pop_front());
@@ -142,7 +145,7 @@ impl Raft {
     /// Lets go of the reads whose index is applied.
     pub(super) fn answer_ready_reads(&mut self) {
         while let Some(&(index, ticket)) = self.reads.ready.first() {
-            if index > self.applied {
+            if index > self.applied && !mutants::on("M22") {
                 break;
             }
             self.reads.ready.pop_first();

@@ -15,6 +15,7 @@ use super::event::{EventKind, IgnoredWhy, Mode, StepDown};
 use super::message::{AppendEntries, AppendEntriesReply, AppendOutcome, Envelope, Message, MessageKind};
 use super::types::{Index, LogPosition, NodeId, Term};
 use super::{Progress, Raft, RoleState};
+use crate::mutants;
 
 /// The stream of messages that are only a sign of life.
 const SIGN_OF_LIFE: u64 = 0;
@@ -234,6 +235,9 @@ impl Raft {
         if late {
             return self.ignore(envelope, IgnoredWhy::LateAnswer);
         }
+        if mutants::on("M12") {
+            progress.match_index = hint.index;
+        }
         let lost = (hint.index < progress.former_match).then_some(progress.former_match);
         if lost.is_some() {
             progress.former_match = Index::ZERO;
@@ -343,7 +347,8 @@ impl Raft {
 
     fn accept(&mut self, from: NodeId, append: &AppendEntries, verified: Index, heartbeat: bool) {
         // Only what this message verified: the rest of the log may be another leader's (§5.3; Figure 2, rule 5).
-        self.commit_to(append.commit.min(verified));
+        let most = if mutants::on("M09") { self.log.last().index } else { verified };
+        self.commit_to(append.commit.min(most));
         if let Some((index, digest)) = append.applied
             && let Some(evidence) = self.machine.expect_digest(index, digest)
         {
@@ -356,11 +361,12 @@ impl Raft {
             self.heal_at = Some(append.commit);
             self.leave_quarantine_if_whole();
         }
+        let verified = if mutants::on("M08") { self.log.last().index } else { verified };
         let (match_index, after) = if heartbeat {
             // A heartbeat's answer never waits for entries: it says what is durable now.
             (verified.min(self.log.durable()), self.promise())
         } else {
-            (verified, self.promise_log(verified))
+            (verified, if mutants::on("M07") { None } else { self.promise_log(verified) })
         };
         let message = self.append_reply(append.stream, append.round, AppendOutcome::Accepted { match_index });
         self.send(from, self.hard_state.current_term, message, after);
@@ -414,6 +420,9 @@ impl Raft {
                 }
             }
         }
+        if mutants::on("M10") && verified < self.log.last().index && verified >= self.commit {
+            self.log.truncate(verified.next(), self.commit);
+        }
         let Some(fresh) = fresh else { return Stored::Agreed(verified) };
         let fresh = entries.split_off(fresh);
         let mut chain = self.log.chain_at(fresh[0].index.previous()).unwrap_or_default();
@@ -424,6 +433,9 @@ impl Raft {
             chain = entry.chain;
         }
         let from = fresh[0].index;
+        if from <= self.log.last().index && mutants::on("M11") {
+            return Stored::Agreed(verified);
+        }
         if from <= self.log.last().index {
             let to = self.log.truncate(from, self.commit);
             self.emit(EventKind::Truncated { from, to });

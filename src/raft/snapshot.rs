@@ -18,6 +18,7 @@ use super::interface::{Base, ChunkRequest, PersistSnapshot, SnapshotRequest};
 use super::message::{Envelope, InstallSnapshot, InstallSnapshotReply, Message, SnapshotMeta, SnapshotOutcome};
 use super::types::{Digest, Index, LogPosition, NodeId, Term, Ticks};
 use super::{Raft, RoleState};
+use crate::mutants;
 
 /// How many digests of the machine are remembered.
 const DIGESTS_KEPT: usize = 1024;
@@ -119,8 +120,12 @@ impl Raft {
         let proposed_at_us = self.log.get(self.applied).map_or(0, |entry| entry.proposed_at_us);
         self.machine.taking = true;
         self.machine.bytes_since_snapshot = 0;
+        if mutants::on("M43") {
+            self.log.compact(self.applied.previous());
+            self.pending_write.compact_to = Some(self.log.base());
+        }
         self.effects.take_snapshot = Some(SnapshotRequest {
-            last: LogPosition { index: self.applied, term },
+            last: LogPosition { index: if mutants::on("M40") { self.applied.previous() } else { self.applied }, term },
             chain,
             configuration: self.configuration.clone(),
             proposed_at_us,
@@ -279,7 +284,7 @@ impl Raft {
                 why: IgnoredWhy::Malformed,
             });
         }
-        if last.index <= self.commit {
+        if last.index <= self.commit && !mutants::on("M41") {
             if self.log.term_at(last.index).is_some_and(|term| term != last.term) {
                 return self.violate(format!(
                     "Leader Completeness (§5.4): the leader's snapshot ends at {last}, which is committed here in another term"
@@ -300,7 +305,7 @@ impl Raft {
             return self.answer_piece(from, piece, SnapshotOutcome::Continue { next_offset }, None);
         }
         let Some(Receiving { meta, body }) = self.receiving.take() else { return };
-        if Digest(xxh3_128(&body)) != meta.checksum {
+        if Digest(xxh3_128(&body)) != meta.checksum && !mutants::on("M47") {
             // Not answered: the leader asks again after a while, and not as fast as the wire allows.
             return self.emit(EventKind::Ignored {
                 from,
@@ -317,7 +322,7 @@ impl Raft {
 
     /// Adds a piece where it belongs. True when the whole body is here.
     fn take_piece(&mut self, piece: &InstallSnapshot) -> bool {
-        if self.receiving.as_ref().is_none_or(|receiving| receiving.meta != piece.meta) {
+        if self.receiving.as_ref().is_none_or(|receiving| receiving.meta != piece.meta && !mutants::on("M47")) {
             self.receiving = Some(Receiving { meta: piece.meta.clone(), body: Vec::new() });
         }
         let Some(receiving) = &mut self.receiving else { return false };
@@ -348,7 +353,9 @@ impl Raft {
         }
         let last = meta.last;
         self.installing = None;
-        self.log.reset(Base { position: last, chain: meta.chain });
+        if !mutants::on("M42") {
+            self.log.reset(Base { position: last, chain: meta.chain });
+        }
         self.commit = last.index;
         self.handed = last.index;
         self.applied = last.index;

@@ -388,10 +388,14 @@ impl FjallStorage {
                 (made, judged.outline.base().position.index)
             }
         };
-        let mark = match mark {
+        let mut mark = match mark {
             Some(mark) => mark,
             None => new_mark(files.as_ref(), &folder, owner, now)?,
         };
+        if fence.record().quarantine.is_none() {
+            // What outlived a crash without having been promised is promised from now on.
+            mark.advance(judged.outline.last(), judged.outline.chain(), now)?;
+        }
         folder.tidy()?;
         snapshots.remove_others(judged.snapshot.as_ref().map(|meta| meta.last), true)?;
         let recovered = Recovered {

@@ -22,6 +22,7 @@ use super::outline::{Outline, plan};
 use super::records::may_follow;
 use super::{Identity, Loaded, Snapshots, Storage, StorageError};
 use crate::machine::Frozen;
+use crate::mutants;
 use crate::raft::{Digest, Entry, Epoch, HardState, Index, LogPosition, Persist, Recovered, SnapshotMeta};
 
 /// What is in the log's database.
@@ -137,8 +138,18 @@ impl MemoryDisk {
         let unsynced = std::mem::take(&mut state.unsynced);
         for (place, write) in unsynced.iter().enumerate() {
             let survival = choose(place);
+            let torn = survival == Survival::Torn;
+            if torn && (mutants::on("M51") || mutants::on("M57")) {
+                let half = Persist {
+                    hard_state: None,
+                    entries: if mutants::on("M57") { Vec::new() } else { write.entries.clone() },
+                    ..write.clone()
+                };
+                state.synced.apply_accepted(&[half]);
+            }
             // The fence is written and synced before the log's database: a torn write may have left the vote.
             if survival != Survival::Lost
+                && !(torn && mutants::on("M51"))
                 && let Some(hard_state) = write.hard_state
             {
                 state.synced_hard_state = hard_state;
@@ -263,6 +274,9 @@ impl MemoryStorage {
                     state.mark = common;
                 }
                 state.unsynced.extend_from_slice(writes);
+                if mutants::on("M58") && state.quarantine.is_none() {
+                    state.mark = (state.written.outline.last(), state.written.outline.chain());
+                }
                 Ok(())
             }
             Err(why) => {
@@ -316,6 +330,10 @@ impl Storage for MemoryStorage {
             snapshot: judged.snapshot.clone(),
         };
         state.written = state.synced.clone();
+        if state.quarantine.is_none() {
+            // What outlived a crash without having been promised is promised from now on.
+            state.mark = (state.synced.outline.last(), state.synced.outline.chain());
+        }
         Ok(Loaded {
             recovered: Recovered {
                 epoch: state.epoch,

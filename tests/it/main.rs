@@ -3,5 +3,6 @@
 
 mod processes;
 mod pure;
+mod simulated;
 mod support;
 mod threads;

@@ -20,6 +20,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 use super::command::{FORMAT_VERSION, KvCommand, KvQuery, KvReply, LIST_BYTES_MAX};
 use super::{KEY_MAX, VALUE_MAX};
 use crate::machine::{Frozen, StateMachine};
+use crate::mutants;
 
 /// The key-value store as a state machine.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +57,10 @@ impl KvStore {
     /// Does what the command says.
     pub fn execute(&mut self, command: KvCommand) -> KvReply {
         match command {
+            // Another machine, another order: some sets are missed by some.
+            KvCommand::Set { .. } if mutants::on("M46") && std::ptr::from_ref(self).addr().is_multiple_of(48) => {
+                KvReply::Stored
+            }
             KvCommand::Set { key, value } => {
                 self.put(&key, value);
                 KvReply::Stored

@@ -31,7 +31,23 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tui", &["text", "raft", "control", "cluster"]),
     // floor 7
     ("telemetry", &["text"]),
-    ("cli", &["text", "raft", "machine", "trace", "node", "control", "door", "cluster", "sim", "tui", "telemetry"]),
+    (
+        "cli",
+        &[
+            "text",
+            "raft",
+            "machine",
+            "trace",
+            "node",
+            "control",
+            "door",
+            "cluster",
+            "sim",
+            "tui",
+            "telemetry",
+            "mutants",
+        ],
+    ),
 ];
 
 /// Outside crates and the only files or folders that may name them.

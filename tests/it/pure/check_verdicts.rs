@@ -1,0 +1,322 @@
+//! The judge judged: histories that are right, and histories in which one thing is wrong.
+
+use bytes::Bytes;
+use raft_tui::check::wing_gong::{Act, Found, Operation, search};
+use raft_tui::check::{Judge, Property, Verdict};
+use raft_tui::machine::kv::{KvCommand, KvQuery, KvReply};
+use raft_tui::raft::message::{AppendEntriesReply, AppendOutcome};
+use raft_tui::raft::{
+    Base, Cause, Configuration, Digest, Entry, EntryKind, Envelope, Epoch, Event, EventKind, HardState, Index,
+    LogPosition, Message, NodeId, Persist, Recovered, SyncPoint, Term,
+};
+
+const STEPS: usize = 100_000;
+
+fn value(text: &'static str) -> Bytes {
+    Bytes::from_static(text.as_bytes())
+}
+
+fn get(invoked: u64, returned: u64, found: Option<&'static str>) -> Operation {
+    Operation { invoked, returned: Some(returned), act: Act::Get(found.map(value)) }
+}
+
+fn set(invoked: u64, returned: u64, text: &'static str) -> Operation {
+    Operation { invoked, returned: Some(returned), act: Act::Set(value(text)) }
+}
+
+fn impossible(operations: &[Operation]) -> bool {
+    matches!(search(operations, STEPS), Found::Impossible(_))
+}
+
+#[test]
+fn a_history_in_order_is_linearizable() {
+    assert_eq!(search(&[], STEPS), Found::Linearizable);
+    assert_eq!(search(&[get(0, 1, None), set(2, 3, "a"), get(4, 5, Some("a"))], STEPS), Found::Linearizable);
+}
+
+#[test]
+fn operations_at_the_same_time_may_take_either_order() {
+    for (first, second) in [(None, Some("a")), (Some("a"), Some("a")), (None, None)] {
+        let history = [set(0, 10, "a"), get(1, 2, first), get(3, 4, second)];
+        assert_eq!(search(&history, STEPS), Found::Linearizable, "{first:?} {second:?}");
+    }
+    // Once somebody has seen it, nobody after may not see it.
+    assert!(impossible(&[set(0, 10, "a"), get(1, 2, Some("a")), get(3, 4, None)]));
+}
+
+#[test]
+fn a_stale_read_is_found() {
+    assert!(impossible(&[set(0, 1, "a"), set(2, 3, "b"), get(4, 5, Some("a"))]));
+}
+
+#[test]
+fn a_lost_write_is_found() {
+    assert!(impossible(&[set(0, 1, "a"), get(2, 3, None)]));
+}
+
+#[test]
+fn a_value_from_nowhere_is_found() {
+    assert!(impossible(&[set(0, 1, "a"), get(2, 3, Some("b"))]));
+}
+
+#[test]
+fn a_write_of_unknown_outcome_may_come_late_or_never() {
+    let unknown = Operation { invoked: 0, returned: None, act: Act::Set(value("a")) };
+    assert_eq!(search(&[unknown.clone(), get(5, 6, None)], STEPS), Found::Linearizable);
+    assert_eq!(search(&[unknown.clone(), get(5, 6, None), get(7, 8, Some("a"))], STEPS), Found::Linearizable);
+    assert!(impossible(&[unknown, get(5, 6, Some("a")), get(7, 8, None)]));
+}
+
+#[test]
+fn only_one_of_two_swaps_from_the_same_value_succeeds() {
+    let cas = |invoked, new, swapped| Operation {
+        invoked,
+        returned: Some(10),
+        act: Act::Cas { expected: None, new: value(new), swapped: Some(swapped) },
+    };
+    assert_eq!(search(&[cas(0, "a", true), cas(1, "b", false)], STEPS), Found::Linearizable);
+    assert!(impossible(&[cas(0, "a", true), cas(1, "b", true)]));
+}
+
+#[test]
+fn a_number_counted_twice_is_found() {
+    let incr = |invoked, returned, delta, sum| Operation {
+        invoked,
+        returned: Some(returned),
+        act: Act::Incr { delta, sum: Some(Some(sum)) },
+    };
+    assert_eq!(search(&[incr(0, 1, 1, 1), incr(2, 3, 2, 3)], STEPS), Found::Linearizable);
+    assert!(impossible(&[incr(0, 1, 1, 1), incr(2, 3, 2, 4)]));
+}
+
+#[test]
+fn a_delete_that_found_what_was_not_there_is_found() {
+    let delete = |invoked, existed| Operation { invoked, returned: Some(invoked + 1), act: Act::Delete(Some(existed)) };
+    assert_eq!(
+        search(&[delete(0, false), set(2, 3, "a"), delete(4, true), delete(6, false)], STEPS),
+        Found::Linearizable
+    );
+    assert!(impossible(&[delete(0, true)]));
+}
+
+#[test]
+fn a_search_that_takes_too_long_says_so() {
+    let history: Vec<_> = (0..40)
+        .map(|at| Operation { invoked: at, returned: Some(1_000), act: Act::Incr { delta: 1 << at, sum: None } })
+        .chain([Operation { invoked: 2_000, returned: Some(2_001), act: Act::Get(Some(value("never"))) }])
+        .collect();
+    assert_eq!(search(&history, 1_000), Found::Undecided);
+}
+
+// A cluster of three, told to the judge by hand.
+struct Told {
+    judge: Judge,
+    writes: [u64; 3],
+}
+
+fn persist(number: u64, hard_state: Option<HardState>, entries: Vec<Entry>) -> Persist {
+    let index = entries.last().map_or(Index::ZERO, |entry| entry.index);
+    let point = SyncPoint { number, term: Term(1), index };
+    Persist { point, hard_state, truncate_from: None, entries, snapshot: None, compact_to: None }
+}
+
+fn hard(term: u64, vote: u64) -> HardState {
+    HardState { current_term: Term(term), voted_for: Some(NodeId(vote)) }
+}
+
+fn entry(before: Digest, index: u64, term: u64, command: Option<&KvCommand>) -> Entry {
+    let kind = if command.is_some() { EntryKind::Command } else { EntryKind::NoOp };
+    let bytes = command.map(KvCommand::encode).unwrap_or_default();
+    Entry::chained(before, LogPosition::new(index, term), kind, 0, bytes)
+}
+
+fn event(term: u64, kind: EventKind) -> Event {
+    Event { term: Term(term), cause: Cause::Tick, kind }
+}
+
+fn broken(verdict: Verdict) -> Option<Property> {
+    verdict.err().map(|violation| violation.property)
+}
+
+impl Told {
+    fn new() -> Self {
+        let mut judge = Judge::new(Configuration::first(3), false);
+        for id in 1..=3 {
+            judge.booted(NodeId(id), &Recovered { epoch: Epoch(1), ..Recovered::default() }).expect("a first life");
+        }
+        Self { judge, writes: [0; 3] }
+    }
+
+    fn ask(&mut self, id: u64, hard_state: Option<HardState>, entries: Vec<Entry>) -> Verdict {
+        let number = &mut self.writes[id as usize - 1];
+        *number += 1;
+        self.judge.asked(NodeId(id), &persist(*number, hard_state, entries))
+    }
+
+    fn sync(&mut self, id: u64) -> Verdict {
+        self.judge.synced(NodeId(id), self.writes[id as usize - 1])
+    }
+
+    /// n1 leads term 1 with the votes of n1 and n2.
+    fn elect(&mut self) {
+        for id in [1, 2] {
+            self.ask(id, Some(hard(1, 1)), vec![]).expect("a vote");
+            self.sync(id).expect("synced");
+        }
+        self.judge.event(NodeId(1), &event(1, EventKind::BecameLeader)).expect("elected");
+    }
+
+    fn commit(&mut self, id: u64, index: u64) -> Verdict {
+        self.judge.event(NodeId(id), &event(1, EventKind::Committed { index: Index(index) }))
+    }
+}
+
+fn command() -> KvCommand {
+    KvCommand::Set { key: value("k"), value: value("v") }
+}
+
+#[test]
+fn a_leader_needs_the_votes_of_a_majority() {
+    let mut told = Told::new();
+    told.ask(1, Some(hard(1, 1)), vec![]).expect("a vote");
+    told.sync(1).expect("synced");
+    assert_eq!(broken(told.judge.event(NodeId(1), &event(1, EventKind::BecameLeader))), Some(Property::ElectionSafety));
+}
+
+#[test]
+fn a_term_has_one_leader_and_a_node_one_vote() {
+    let mut told = Told::new();
+    told.elect();
+    assert_eq!(broken(told.judge.event(NodeId(3), &event(1, EventKind::BecameLeader))), Some(Property::ElectionSafety));
+    let mut told = Told::new();
+    told.elect();
+    told.ask(2, Some(hard(1, 3)), vec![]).expect("asked");
+    assert_eq!(broken(told.sync(2)), Some(Property::ElectionSafety));
+}
+
+#[test]
+fn one_place_of_one_term_has_one_history() {
+    let mut told = Told::new();
+    told.elect();
+    told.ask(1, None, vec![entry(Digest(0), 1, 1, None)]).expect("appended");
+    assert_eq!(broken(told.ask(2, None, vec![entry(Digest(0), 1, 1, Some(&command()))])), Some(Property::LogMatching));
+}
+
+#[test]
+fn a_commit_needs_a_durable_majority() {
+    let mut told = Told::new();
+    told.elect();
+    for id in [1, 2] {
+        told.ask(id, None, vec![entry(Digest(0), 1, 1, None)]).expect("appended");
+    }
+    told.sync(1).expect("synced");
+    assert_eq!(broken(told.commit(1, 1)), Some(Property::CommitOnQuorum));
+    let mut told = Told::new();
+    told.elect();
+    for id in [1, 2] {
+        told.ask(id, None, vec![entry(Digest(0), 1, 1, None)]).expect("appended");
+        told.sync(id).expect("synced");
+    }
+    told.commit(1, 1).expect("committed");
+    assert_eq!(told.judge.frontier(), Index(1));
+}
+
+#[test]
+fn an_acknowledgement_that_leaves_before_the_sync_is_a_broken_promise() {
+    let mut told = Told::new();
+    told.elect();
+    told.ask(1, None, vec![entry(Digest(0), 1, 1, None)]).expect("appended");
+    told.ask(2, None, vec![entry(Digest(0), 1, 1, None)]).expect("appended");
+    let outcome = AppendOutcome::Accepted { match_index: Index(1) };
+    let reply = AppendEntriesReply { stream: 1, round: 1, counted: true, outcome };
+    let envelope = Envelope {
+        from: NodeId(2),
+        to: NodeId(1),
+        epoch: Epoch(1),
+        number: 1,
+        term: Term(1),
+        message: Message::AppendEntriesReply(reply),
+    };
+    assert_eq!(broken(told.judge.sent(&envelope)), Some(Property::Promise));
+    told.sync(2).expect("synced");
+    told.judge.sent(&envelope).expect("kept");
+}
+
+#[test]
+fn what_was_acknowledged_must_outlive_a_crash() {
+    let mut told = Told::new();
+    told.elect();
+    let command = command();
+    let first = entry(Digest(0), 1, 1, Some(&command));
+    told.judge.invoked(7, Some(&command.encode()));
+    for id in [1, 2] {
+        told.ask(id, None, vec![first.clone()]).expect("appended");
+        told.sync(id).expect("synced");
+    }
+    told.commit(1, 1).expect("committed");
+    let position = LogPosition::new(1, 1);
+    let reply = KvReply::Stored.encode();
+    told.judge.wrote(7, &command.encode(), position, &reply).expect("right");
+    told.judge.crashed(NodeId(2), 0, false).expect("nothing is lost");
+    // The disk comes back without it and does not say so.
+    let recovered = Recovered { epoch: Epoch(2), hard_state: hard(1, 1), ..Recovered::default() };
+    assert_eq!(broken(told.judge.booted(NodeId(2), &recovered)), Some(Property::Durability));
+    let whole = Recovered { base: Base::default(), entries: vec![first], ..recovered };
+    told.judge.booted(NodeId(2), &whole).expect("all is there");
+}
+
+#[test]
+fn a_restart_may_not_forget_a_vote() {
+    let mut told = Told::new();
+    told.elect();
+    told.judge.crashed(NodeId(2), 0, false).expect("nothing is lost");
+    let recovered = Recovered { epoch: Epoch(2), ..Recovered::default() };
+    assert_eq!(broken(told.judge.booted(NodeId(2), &recovered)), Some(Property::Monotonic));
+}
+
+#[test]
+fn what_was_refused_may_not_be_committed() {
+    let mut told = Told::new();
+    told.elect();
+    let command = command();
+    told.judge.invoked(7, Some(&command.encode()));
+    told.judge.refused(7, Some(&command.encode())).expect("refused");
+    for id in [1, 2] {
+        told.ask(id, None, vec![entry(Digest(0), 1, 1, Some(&command))]).expect("appended");
+        told.sync(id).expect("synced");
+    }
+    assert_eq!(broken(told.commit(1, 1)), Some(Property::Outcomes));
+}
+
+#[test]
+fn a_command_that_nobody_asked_for_may_not_be_committed() {
+    let mut told = Told::new();
+    told.elect();
+    for id in [1, 2] {
+        told.ask(id, None, vec![entry(Digest(0), 1, 1, Some(&command()))]).expect("appended");
+        told.sync(id).expect("synced");
+    }
+    assert_eq!(broken(told.commit(1, 1)), Some(Property::Outcomes));
+}
+
+#[test]
+fn a_read_may_not_be_older_than_what_had_returned() {
+    let mut told = Told::new();
+    told.elect();
+    let command = command();
+    told.judge.invoked(7, Some(&command.encode()));
+    for id in [1, 2] {
+        told.ask(id, None, vec![entry(Digest(0), 1, 1, Some(&command))]).expect("appended");
+        told.sync(id).expect("synced");
+    }
+    told.commit(1, 1).expect("committed");
+    told.judge.wrote(7, &command.encode(), LogPosition::new(1, 1), &KvReply::Stored.encode()).expect("right");
+    let query = KvQuery::Get { key: value("k") };
+    told.judge.invoked(8, None);
+    let stale = KvReply::Value(None).encode();
+    assert_eq!(broken(told.judge.read(8, &query, Index(0), &stale)), Some(Property::Linearizability));
+    told.judge.invoked(9, None);
+    assert_eq!(broken(told.judge.read(9, &query, Index(1), &stale)), Some(Property::Linearizability));
+    told.judge.invoked(10, None);
+    told.judge.read(10, &query, Index(1), &KvReply::Value(Some(value("v"))).encode()).expect("right");
+}
