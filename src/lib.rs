@@ -6,9 +6,9 @@
 //! | --- | --- | --- |
 //! | ground | [`codec`], [`text`] | bytes and values; strings that may be shown |
 //! | 0 | [`raft`], [`machine`] | the paper as a value; what is replicated |
-//! | 1 | [`storage`], [`transport`] | what survives; what travels |
+//! | 1 | [`storage`], [`transport`], [`check`] | what survives; what travels; the judge |
 //! | 2 | [`node`] | one server: protocol, disk and machine |
-//! | 3 | [`control`] | what an operator and a cluster say to each other |
+//! | 3 | [`control`], [`sim`] | what an operator and a cluster say to each other; the same nodes in virtual time |
 //! | 4 | [`cluster`] | ways to hold a cluster |
 //! | 6 | [`tui`] | the window |
 //! | 7 | [`cli`], [`telemetry`] | the door, the log file |

@@ -7,6 +7,7 @@ mod control_words;
 mod faults_rules;
 mod kv_commands;
 mod kv_store;
+mod museum;
 mod raft_checklist_durability;
 mod raft_checklist_elections;
 mod raft_checklist_replication;
