@@ -3,10 +3,12 @@
 //! Kept true: a command line that makes no sense changes nothing, says what is wrong and ends with 64.
 //! Not here: what a session does (`cluster/`), the window (`tui/`), the log file (`telemetry.rs`).
 
+pub mod core;
 pub mod exit;
 pub mod lines;
 pub mod plain;
 pub mod sim;
+pub mod trace;
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher as _, RandomState};
@@ -16,7 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::Targets;
 
 use crate::cluster::local::{self, Guard};
@@ -28,6 +30,7 @@ use crate::tui::theme::Depth;
 use crate::tui::{self, TuiOptions};
 
 pub use exit::Exit;
+use trace::TraceFile;
 
 /// Watch, understand, break and mend a Raft cluster.
 ///
@@ -36,7 +39,12 @@ pub use exit::Exit;
 /// standard input, one a line, and what happens is told in sentences.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "raft-tui", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Arguments {
+    /// What else this program does; nothing: a cluster.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// How many nodes the cluster has
     #[arg(long, short = 'n', value_name = "1..25", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=25))]
     pub nodes: u64,
@@ -89,6 +97,29 @@ pub struct Arguments {
     /// What is logged: error, warn, info, debug, trace, or a list such as `info,raft_tui::node=debug`
     #[arg(long, value_name = "LEVEL", default_value = telemetry::DEFAULT_LEVEL, value_parser = telemetry::parse_level)]
     pub log_level: Targets,
+
+    /// What the nodes do, for programs: one JSON object a line, docs/formats.md says which
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+
+    /// Messages too go into the trace
+    #[arg(long, requires = "trace")]
+    pub trace_messages: bool,
+}
+
+/// What this program does besides its main job.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Pure Raft cores, moved by hand: JSON commands on standard input, one answer a line
+    ///
+    /// No clock, no disk, no network: nothing happens until a command says so. For teaching, for other people's test
+    /// suites, for a debugger. The commands are in docs/formats.md, "A door into the core".
+    Core,
+    /// Run simulated clusters in virtual time, with every fault, and judge them after every event
+    ///
+    /// A seed fixes everything that happens. A seed that breaks a rule is told with the evidence and the command that
+    /// replays it; the exit code is 70 then.
+    Sim(sim::SimArguments),
 }
 
 const EXAMPLES: &str = "Examples:
@@ -194,16 +225,17 @@ impl Arguments {
 
 /// The whole program: reads the command line, runs, and says on standard error why it failed if it did.
 pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit {
-    let line: Vec<OsString> = line.into_iter().map(Into::into).collect();
-    if line.get(1).is_some_and(|word| word == "sim") {
-        return sim::main(line.into_iter().skip(1));
-    }
     let arguments = match Arguments::read(line) {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };
+    let job = || match &arguments.command {
+        None => run(&arguments),
+        Some(Command::Core) => core::run(io::stdin().lock(), io::stdout().lock()),
+        Some(Command::Sim(arguments)) => Ok(sim::run(arguments, &mut io::stdout().lock(), &mut io::stderr())),
+    };
     // The panic hook has told what there is to tell.
-    match std::panic::catch_unwind(AssertUnwindSafe(|| run(&arguments))) {
+    match std::panic::catch_unwind(AssertUnwindSafe(job)) {
         Ok(Ok(exit)) => exit,
         Ok(Err(error)) => {
             let why = said_once(&error);
@@ -231,6 +263,8 @@ fn said_once(error: &anyhow::Error) -> String {
 fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let telemetry = Telemetry::start(&arguments.log_level)?;
     let log_file = arguments.log_file();
+    let trace = arguments.trace.as_deref().map(|file| TraceFile::create(file, arguments.trace_messages)).transpose()?;
+    let spec = Spec { trace: trace.as_ref().map(TraceFile::sink), ..arguments.spec() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
     let exit = runtime.block_on(async {
         let end = end_signal().context("listening to signals")?;
@@ -238,7 +272,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         if let Some(options) = &screen {
             tui::check(options)?;
         }
-        let (session, guard) = local::start(arguments.spec())?;
+        let (session, guard) = local::start(spec)?;
         if let Err(error) = telemetry.open(&log_file) {
             drop(session);
             // A temporary data folder is removed at the end of the cluster.
@@ -260,6 +294,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         })
     });
     runtime.shutdown_timeout(LEFTOVERS);
+    let exit = match (trace.map(TraceFile::finish), exit) {
+        (Some(Err(error)), Ok(Exit::Fine | Exit::Failed)) => Err(error),
+        (Some(_) | None, exit) => exit,
+    };
     telemetry.close(matches!(exit, Ok(Exit::Fine)));
     exit
 }

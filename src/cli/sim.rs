@@ -3,13 +3,12 @@
 //! Kept true: what is printed replays; standard output has results, standard error progress; a violation ends with 70.
 //! Not here: what happens in a run (`sim/`), what is right (`check/`).
 
-use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::Exit;
@@ -61,8 +60,7 @@ impl From<ProfileName> for Profile {
 ///
 /// A seed fixes everything that happens. A seed that breaks a rule is told with the evidence and the command that
 /// replays it; the exit code is 70 then.
-#[derive(Clone, Debug, Parser)]
-#[command(name = "raft-tui sim", max_term_width = 100)]
+#[derive(Clone, Debug, Args)]
 pub struct SimArguments {
     /// The first seed
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
@@ -140,18 +138,6 @@ impl SimArguments {
             words.push(format!("--keep {}", list.join(",")));
         }
         words.join(" ")
-    }
-}
-
-/// Reads the command line after `raft-tui`, the word `sim` first, and runs it.
-pub fn main(line: impl IntoIterator<Item = OsString>) -> Exit {
-    match SimArguments::try_parse_from(line) {
-        Ok(arguments) => run(&arguments, &mut io::stdout().lock(), &mut io::stderr()),
-        Err(error) => {
-            // Nobody is left to tell when the output is closed.
-            let _ = error.print();
-            if error.use_stderr() { Exit::Usage } else { Exit::Fine }
-        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::control::{Answer, Capabilities, ClusterView, Observation, Operation, 
 use crate::machine::StateMachine;
 use crate::machine::kv::KvStore;
 use crate::node::driver::MachineFactory;
+use crate::node::tracer::TraceSink;
 
 /// A hand on a cluster.
 pub struct Session {
@@ -77,6 +78,8 @@ pub struct Spec {
     pub client_timeout_ticks: u64,
     /// Makes the machine that is replicated.
     pub machine: MachineFactory,
+    /// Takes the lines of the nodes' traces, if they are wanted.
+    pub trace: Option<TraceSink>,
 }
 
 impl Spec {
@@ -93,6 +96,7 @@ impl Spec {
             keep_entries: 5_000,
             client_timeout_ticks: 200,
             machine: Arc::new(|| Box::new(KvStore::default())),
+            trace: None,
         }
     }
 

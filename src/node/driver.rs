@@ -17,12 +17,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::meters::Meters;
+use super::tracer::{NodeSink, Tracer};
 use super::writer::{DiskAnswer, OpenStore, Writer};
 use super::{ClientOutcome, Node, NodeInput, Output};
 use crate::machine::StateMachine;
 use crate::raft::{Epoch, Event, EventKind, Index, NodeId, Options, Raft, SnapshotMeta, Status, Ticket};
 use crate::storage::faulty::FaultHandle;
 use crate::storage::{Loaded, Snapshots, StorageError};
+use crate::trace::Record;
 use crate::transport::Link;
 use crate::transport::clock::ClusterClock;
 
@@ -60,6 +62,8 @@ pub struct Spec {
     pub observer: mpsc::Sender<Observed>,
     /// Counts that.
     pub dropped: Arc<AtomicU64>,
+    /// Takes the lines of its trace, if they are wanted.
+    pub trace: Option<NodeSink>,
 }
 
 /// What a node tells its observer.
@@ -260,6 +264,8 @@ async fn live(
     };
     let epoch = recovered.epoch;
     let id = spec.options.id;
+    let now_us = spec.clock.now_us();
+    let tracer = spec.trace.map(|sink| Tracer::boot(sink, now_us, &spec.options.configuration, &recovered));
     // Another life has other timeouts.
     let seed = spec.seed.wrapping_add(epoch.0.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let node = Node::new(Raft::new(spec.options, recovered, seed), machine, spec.client_timeout_ticks);
@@ -283,21 +289,31 @@ async fn live(
         report,
         reported_at: None,
         notes: notes.into(),
+        tracer,
     };
     let end = driver.run(&mut stopped).await;
     driver.publish();
-    let Driver { writer, .. } = driver;
+    let ended_at_us = driver.clock.now_us();
+    let Driver { writer, tracer, .. } = driver;
+    let told = |record| {
+        if let Some(tracer) = tracer {
+            tracer.ends(ended_at_us, record);
+        }
+    };
     match end {
         End::Asked(Stop::Shutdown) => {
             join(writer.finish()).await;
+            told(Record::Stop);
             Ended::Stopped
         }
         End::Asked(Stop::Crash) => {
             join(writer.crash()).await;
+            told(Record::Crash { why: None });
             Ended::Stopped
         }
         End::Halted(why, trouble) => {
             join(writer.crash()).await;
+            told(Record::Crash { why: Some(why.clone()) });
             Ended::Halted { why, trouble }
         }
     }
@@ -384,6 +400,7 @@ struct Driver {
     report: watch::Sender<Option<Arc<Report>>>,
     reported_at: Option<Instant>,
     notes: Arc<[String]>,
+    tracer: Option<Tracer>,
 }
 
 impl Driver {
@@ -481,11 +498,17 @@ impl Driver {
         let now_us = self.clock.now_us();
         let mut outputs = Vec::new();
         let node = &mut self.node;
+        if let Some(tracer) = &mut self.tracer {
+            tracer.takes(now_us, inputs);
+        }
         // A broken invariant stops this node, not the others in this process.
         let turned = catch_unwind(AssertUnwindSafe(|| {
             node.turn(now_us, inputs.drain(..), &mut |output| outputs.push(output));
         }));
         inputs.clear();
+        if let Some(tracer) = &mut self.tracer {
+            tracer.gives(now_us, self.node.causes(), &outputs);
+        }
         for output in outputs {
             self.carry_out(now_us, output);
         }

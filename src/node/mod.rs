@@ -9,6 +9,7 @@
 
 pub mod driver;
 pub mod meters;
+pub mod tracer;
 pub mod waiting;
 pub mod writer;
 
@@ -18,8 +19,8 @@ use bytes::Bytes;
 
 use crate::machine::{Frozen, StateMachine};
 use crate::raft::{
-    ChunkRequest, Digest, Effects, Envelope, Event, Index, Input, LogPosition, Message, Persist, Proposal, Raft, Send,
-    SnapshotMeta, SnapshotRequest, Status, SyncPoint, Ticket,
+    Cause, ChunkRequest, Digest, Effects, Envelope, Event, Index, Input, LogPosition, Message, Persist, Proposal, Raft,
+    Send, SnapshotMeta, SnapshotRequest, Status, SyncPoint, Ticket,
 };
 use meters::Meters;
 use waiting::Waiting;
@@ -145,7 +146,9 @@ pub struct Node {
     raft: Raft,
     machine: Box<dyn StateMachine>,
     /// Messages that wait for a write, in order of its number.
-    outbox: VecDeque<(u64, Envelope)>,
+    outbox: VecDeque<(u64, Envelope, Cause)>,
+    /// Of the messages that were sent in this turn.
+    causes: Vec<Cause>,
     persisted: u64,
     /// A received snapshot that becomes durable with this write.
     installing: Option<(u64, SnapshotMeta)>,
@@ -161,6 +164,7 @@ impl Node {
             raft,
             machine,
             outbox: VecDeque::new(),
+            causes: Vec::new(),
             persisted: 0,
             installing: None,
             waiting: Waiting::new(client_timeout_ticks),
@@ -203,8 +207,15 @@ impl Node {
         &*self.machine
     }
 
+    /// What caused the messages that the last turn emitted, one after another.
+    #[must_use]
+    pub fn causes(&self) -> &[Cause] {
+        &self.causes
+    }
+
     /// Takes in what happened by `now_us` (cluster time) and emits all that follows from it.
     pub fn turn(&mut self, now_us: u64, inputs: impl IntoIterator<Item = NodeInput>, emit: &mut impl FnMut(Output)) {
+        self.causes.clear();
         for input in inputs {
             self.take(now_us, input, emit);
         }
@@ -250,13 +261,13 @@ impl Node {
         self.raft.step(Input::Persisted(point));
         self.meters.durable(self.raft.durable(), now_us);
         let term = self.raft.current_term();
-        while self.outbox.front().is_some_and(|(number, _)| *number <= self.persisted) {
-            let Some((_, envelope)) = self.outbox.pop_front() else { break };
+        while self.outbox.front().is_some_and(|(number, ..)| *number <= self.persisted) {
+            let Some((_, envelope, cause)) = self.outbox.pop_front() else { break };
             // A promise of a term that has passed helps nobody any more (T-44).
             // Nor does asking for votes when the term has a leader: the log may be another than the one it tells of.
             let over = matches!(envelope.message, Message::RequestVote { .. }) && !self.raft.is_candidate();
             if envelope.term >= term && !over && self.raft.halted().is_none() {
-                self.send(envelope, emit);
+                self.send(envelope, cause, emit);
             }
         }
         if let Some((_, meta)) = self.installing.take_if(|(number, _)| *number <= self.persisted) {
@@ -264,8 +275,9 @@ impl Node {
         }
     }
 
-    fn send(&mut self, envelope: Envelope, emit: &mut impl FnMut(Output)) {
+    fn send(&mut self, envelope: Envelope, cause: Cause, emit: &mut impl FnMut(Output)) {
         self.meters.sent(envelope.message.kind());
+        self.causes.push(cause);
         emit(Output::Send(envelope));
     }
 
@@ -277,10 +289,10 @@ impl Node {
             emit(Output::Event(event));
         }
         // A leader's appends leave before its own write is even asked for (thesis §10.2.1).
-        for Send { after, envelope } in sends {
+        for Send { after, envelope, cause } in sends {
             match after {
-                Some(number) if number > self.persisted => self.outbox.push_back((number, envelope)),
-                Some(_) | None => self.send(envelope, emit),
+                Some(number) if number > self.persisted => self.outbox.push_back((number, envelope, cause)),
+                Some(_) | None => self.send(envelope, cause, emit),
             }
         }
         if let Some(persist) = persist {

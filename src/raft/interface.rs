@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::configuration::Configuration;
 use super::entry::Entry;
-use super::event::Event;
+use super::event::{Cause, Event};
 use super::message::{Envelope, SnapshotMeta};
 use super::types::{Digest, Epoch, HardState, Index, LogPosition, NodeId, SyncPoint, Ticket, Ticks};
 
@@ -154,6 +154,8 @@ pub struct Send {
     pub after: Option<u64>,
     /// The message.
     pub envelope: Envelope,
+    /// What made the core say it.
+    pub cause: Cause,
 }
 
 /// One atomic durable write, in this order of meaning: hard state, truncation, entries, snapshot, compaction.

@@ -380,7 +380,7 @@ impl Raft {
     fn send(&mut self, to: NodeId, term: Term, message: Message, after: Option<u64>) {
         self.messages += 1;
         let envelope = Envelope { from: self.options.id, to, epoch: self.epoch, number: self.messages, term, message };
-        self.effects.sends.push(Send { after, envelope });
+        self.effects.sends.push(Send { after, envelope, cause: self.cause });
     }
 
     /// A message that speaks for the present term and promises nothing but that.

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use crate::cluster::{Disks, Spec};
 use crate::control::Life;
 use crate::node::driver::{self, ClientRequest, Ended, Observed, Report, Stop};
+use crate::node::tracer::{NodeSink, TraceSink};
 use crate::node::writer::OpenStore;
 use crate::raft::{Configuration, NodeId, Options};
 use crate::storage::faults::{DiskRules, Failure, Kind, Survival, When};
@@ -47,12 +48,13 @@ pub(super) struct Host {
     last_words: Option<watch::Receiver<Option<Arc<Report>>>>,
     /// What was reported last, in whatever life.
     pub(super) last_report: Option<Arc<Report>>,
+    trace: Option<NodeSink>,
     /// Real time of the crash, while a crashed life has not ended yet.
     pub(super) ending: bool,
 }
 
 impl Host {
-    pub(super) fn new(id: NodeId, seed: u64) -> Self {
+    pub(super) fn new(id: NodeId, seed: u64, trace: Option<&TraceSink>) -> Self {
         Self {
             id,
             life: Life::Starting,
@@ -62,6 +64,7 @@ impl Host {
             handle: None,
             last_words: None,
             last_report: None,
+            trace: trace.map(|sink| sink.of(id)),
             ending: false,
         }
     }
@@ -92,6 +95,7 @@ impl Host {
             disk_faults: self.disk_faults.clone(),
             observer: observer.clone(),
             dropped: Arc::clone(dropped),
+            trace: self.trace.clone(),
         });
         self.lives += 1;
         self.life = Life::Starting;

@@ -88,7 +88,7 @@ pub fn start(spec: Spec) -> Result<(Session, Guard), ClusterError> {
         ends,
         spec,
     };
-    let hosts = members.iter().map(|id| (*id, Host::new(*id, common.spec.seed))).collect();
+    let hosts = members.iter().map(|id| (*id, Host::new(*id, common.spec.seed, common.spec.trace.as_ref()))).collect();
     let mut hub = Hub {
         clients: Clients::new(clock, common.spec.client_timeout_ticks),
         started: Instant::now(),

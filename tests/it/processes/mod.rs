@@ -1,6 +1,7 @@
 //! The real binary.
 
 mod doors;
+mod formats;
 mod kill;
 mod power;
 mod scripts;

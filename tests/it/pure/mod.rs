@@ -5,6 +5,8 @@ mod control_grammar;
 mod control_narrate;
 mod control_words;
 mod faults_rules;
+mod formats_core;
+mod formats_trace;
 mod kv_commands;
 mod kv_store;
 mod museum;

@@ -17,19 +17,37 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // floor 1
     ("storage", &["codec", "raft", "machine", "mutants"]),
     ("transport", &["codec", "raft"]),
+    ("trace", &["raft"]),
     ("check", &["codec", "text", "raft", "machine"]),
     // floor 2
-    ("node", &["raft", "machine", "storage", "transport", "mutants"]),
+    ("node", &["raft", "machine", "storage", "transport", "trace", "mutants"]),
     // floor 3
     ("control", &["codec", "text", "raft", "machine", "transport"]),
-    ("sim", &["codec", "text", "raft", "machine", "storage", "transport", "check", "node", "mutants"]),
+    ("door", &["codec", "text", "raft", "machine", "trace"]),
+    ("sim", &["codec", "text", "raft", "machine", "storage", "transport", "check", "trace", "node", "mutants"]),
     // floor 4
     ("cluster", &["codec", "text", "raft", "machine", "storage", "transport", "node", "control"]),
     // floor 6
     ("tui", &["text", "raft", "control", "cluster"]),
     // floor 7
     ("telemetry", &["text"]),
-    ("cli", &["text", "raft", "machine", "node", "control", "cluster", "sim", "tui", "telemetry"]),
+    (
+        "cli",
+        &[
+            "text",
+            "raft",
+            "machine",
+            "trace",
+            "node",
+            "control",
+            "door",
+            "cluster",
+            "sim",
+            "tui",
+            "telemetry",
+            "mutants",
+        ],
+    ),
 ];
 
 /// Outside crates and the only files or folders that may name them.
@@ -41,7 +59,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tui_input", &["tui/"]),
     ("clap", &["cli/"]),
     ("anyhow", &["main.rs", "cli/"]),
-    ("serde_json", &["cli/", "sim/"]),
+    ("serde_json", &["cli/", "door/", "sim/"]),
     ("toml", &["tui/theme", "cluster/folder.rs", "cli/"]),
     ("tracing_appender", &["telemetry.rs"]),
     ("tracing_subscriber", &["telemetry.rs", "cli/"]),
@@ -57,6 +75,8 @@ const PURE: &[&str] = &[
     "machine/",
     "check/",
     "sim/",
+    "trace/",
+    "door/",
     "codec.rs",
     "text.rs",
     "storage/faults.rs",

@@ -161,15 +161,11 @@ fn run(count: u64) {
     assert!(found.quarantined > 0, "{found:?}");
 }
 
+/// `RAFT_TUI_ROT=4000` makes so many injections in each kind of file; a quarter of that in tables.
 #[test]
 fn no_rot_is_silent() {
-    run(60);
-}
-
-#[test]
-#[ignore = "takes minutes: cargo test --test it rot_at_length -- --ignored --nocapture"]
-fn rot_at_length() {
-    run(4_000);
+    let asked = std::env::var("RAFT_TUI_ROT").ok();
+    run(asked.map_or(60, |count| count.parse().expect("RAFT_TUI_ROT is a number")));
 }
 
 /// The manifest of a keyspace, byte by byte: the database stops the process at some of them.
