@@ -6,9 +6,9 @@
 //! | --- | --- | --- |
 //! | ground | [`codec`], [`text`] | bytes and values; strings that may be shown |
 //! | 0 | [`raft`], [`machine`] | the paper as a value; what is replicated |
-//! | 1 | [`storage`], [`transport`], [`trace`] | what survives; what travels; what nodes did, for others |
+//! | 1 | [`storage`], [`transport`], [`check`], [`trace`] | what survives; what travels; the judge; what nodes did, for others |
 //! | 2 | [`node`] | one server: protocol, disk and machine |
-//! | 3 | [`control`], [`door`] | what an operator and a cluster say to each other; pure cores for others |
+//! | 3 | [`control`], [`sim`], [`door`] | what is said to a cluster; the same nodes in virtual time; pure cores for others |
 //! | 4 | [`cluster`] | ways to hold a cluster |
 //! | 6 | [`tui`] | the window |
 //! | 7 | [`cli`], [`telemetry`] | the door, the log file |

@@ -20,7 +20,7 @@ pub(super) fn check(picture: &Picture, node: NodeId, term: Term, index: Index) -
             format!("{node} leads term {term} and commits {index}@{} by counting (Figure 8)", entry.0)
         });
     }
-    let holders = picture.holders(index, entry);
+    let holders = picture.counted_holders(index, entry);
     if holders.len() >= picture.majority() {
         return Ok(());
     }

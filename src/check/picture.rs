@@ -111,6 +111,15 @@ impl Picture {
         self.entries.get(index.0 as usize)?.iter().find(|known| known.term == term)
     }
 
+    /// Holders whose word counts for a commit: not those that hold it only since they are in quarantine.
+    pub(super) fn counted_holders(&self, index: Index, entry: (Term, Digest)) -> Vec<NodeId> {
+        let counts = |id: &NodeId| {
+            let node = self.node(*id);
+            !node.quarantined || node.lost.as_ref().is_some_and(|lost| lost.covers(index, entry))
+        };
+        self.holders(index, entry).into_iter().filter(counts).collect()
+    }
+
     /// Voters on whose disks this entry is, or was promised to be.
     pub(super) fn holders(&self, index: Index, entry: (Term, Digest)) -> Vec<NodeId> {
         let holds = |id: &NodeId| {

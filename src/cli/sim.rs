@@ -184,13 +184,13 @@ fn museum(arguments: &SimArguments, names: &[String], out: &mut dyn Write) -> io
     use crate::sim::museum::MUSEUM;
 
     let mut missed = 0;
+    let mut faults = Vec::new();
     for mutant in MUSEUM.iter().filter(|mutant| names.is_empty() || names.iter().any(|name| name == mutant.name)) {
         let started = Instant::now();
         mutants::choose(Some(mutant.name));
         let found = (arguments.seed..).take_while(|_| started.elapsed() < MUTANT_TIME).find_map(|seed| {
             swarm::run(seed, arguments.profile.into(), &arguments.limits()).violation.map(|v| (seed, v.0))
         });
-        mutants::choose(None);
         let took = started.elapsed().as_secs_f64();
         let as_named = found.as_ref().is_some_and(|(_, violation)| mutant.found_by.contains(&violation.property));
         missed += u64::from(!as_named);
@@ -203,7 +203,20 @@ fn museum(arguments: &SimArguments, names: &[String], out: &mut dyn Write) -> io
             }
         };
         writeln!(out, "{name} in {took:.1} s: {what}: {verdict}")?;
+        if let Some((seed, _)) = found.filter(|_| arguments.shrink) {
+            let started = Instant::now();
+            if let Some(shrunk) = swarm::shrink(seed, arguments.profile.into(), &arguments.limits(), SHRINKING_RUNS) {
+                faults.push(shrunk.faults);
+                write!(out, "  in {:.1} s: ", started.elapsed().as_secs_f64())?;
+                tell_shrunk(arguments, out, seed, &shrunk)?;
+            }
+        }
+        mutants::choose(None);
         out.flush()?;
+    }
+    faults.sort_unstable();
+    if let Some(median) = faults.get(faults.len() / 2) {
+        writeln!(out, "{median} faults are left at the median")?;
     }
     writeln!(out, "{missed} not found by what was named")?;
     Ok(if missed == 0 { Exit::Fine } else { Exit::Failed })

@@ -41,7 +41,7 @@ pub const MUSEUM: &[Mutant] = &[
     mutant("M09", "a follower commits beyond what was verified", &[StateMachineSafety, CommitOnQuorum]),
     mutant("M10", "what lies beyond a message is removed", &[CommittedImmutable, CommitOnQuorum, Promise, Durability]),
     mutant("M11", "a conflicting suffix stays", &[Promise, LogMatching, CommitOnQuorum]),
-    mutant("M12", "a rejection moves match_index", &[Order, CommitOnQuorum, Assertion]),
+    mutant("M12", "a rejection moves match_index", &[Order, CommitOnQuorum, Assertion, Liveness]),
     mutant("M13", "next_index may be at or below match_index", &[Order, Assertion]),
     mutant("M14", "an answer of an older term counts", &[CommitOnQuorum, ElectionSafety]),
     mutant("M15", "a higher term in an answer is no reason to step down", &[ElectionSafety, Liveness]),
@@ -74,7 +74,7 @@ pub const MUSEUM: &[Mutant] = &[
     mutant("M55", "a full disk is ignored", &[Durability, Assertion]),
     mutant("M57", "a crash between removing and adding leaves a gap", &[Durability, Order]),
     mutant("M58", "the mark runs ahead of the log", &[Durability]),
-    mutant("M67", "match_index outlives a follower's life", &[CommitOnQuorum]),
+    mutant("M67", "match_index outlives a follower's life", &[CommitOnQuorum, Liveness]),
     mutant("Q01", "a node in quarantine votes", &[LeaderCompleteness]),
     mutant("Q02", "acknowledgements from quarantine count", &[CommitOnQuorum]),
 ];

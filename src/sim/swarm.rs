@@ -80,7 +80,7 @@ impl Shrinker {
     }
 }
 
-/// Takes away what a failing seed does not need: faults, clients, operations. `None` when it does not fail.
+/// Takes away what a failing seed does not need: faults, nodes, clients, operations. `None` when it does not fail.
 #[must_use]
 pub fn shrink(seed: u64, profile: Profile, limits: &Limits, runs_max: u64) -> Option<Shrunk> {
     let first = run(seed, profile, limits);
@@ -109,6 +109,13 @@ pub fn shrink(seed: u64, profile: Profile, limits: &Limits, runs_max: u64) -> Op
             }
             None if pieces == keep.len() => break,
             None => pieces = (pieces * 2).min(keep.len()),
+        }
+    }
+    for nodes in 1..plan.nodes {
+        let tried = Limits { nodes: Some(nodes), ..best.clone() };
+        if let Some(found) = shrinker.fails(&tried) {
+            (best, ended) = (tried, found);
+            break;
         }
     }
     for clients in 1..plan.clients {

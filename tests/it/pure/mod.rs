@@ -12,6 +12,7 @@ mod fuzz_core;
 mod fuzz_faults;
 mod kv_commands;
 mod kv_store;
+mod museum;
 mod raft_checklist_durability;
 mod raft_checklist_elections;
 mod raft_checklist_replication;
