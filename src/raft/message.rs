@@ -336,7 +336,7 @@ impl fmt::Display for Message {
                 "InstallSnapshot last={} bytes={}..{} of {}",
                 piece.meta.last,
                 piece.offset,
-                piece.offset + piece.chunk.len() as u64,
+                piece.offset.saturating_add(piece.chunk.len() as u64),
                 piece.meta.size_bytes
             ),
             Self::InstallSnapshotReply(reply) => {
@@ -355,6 +355,28 @@ impl fmt::Display for Message {
 
 const fn grant(granted: bool) -> &'static str {
     if granted { "granted" } else { "refused" }
+}
+
+/// No cluster ever counts so far; numbers above would not leave room to count on.
+const COUNT_MAX: u64 = 1 << 62;
+
+impl Envelope {
+    /// Whether its numbers could come from any node that counts, whatever else is wrong with it.
+    pub(super) fn is_plausible(&self) -> bool {
+        let counts = |position: LogPosition| position.index.0 <= COUNT_MAX && position.term.0 <= COUNT_MAX;
+        self.term.0 <= COUNT_MAX
+            && match &self.message {
+                Message::PreVote { last } | Message::RequestVote { last } => counts(*last),
+                Message::AppendEntries(append) => counts(append.prev),
+                Message::InstallSnapshot(piece) => counts(piece.meta.last),
+                Message::PreVoteReply { .. }
+                | Message::RequestVoteReply { .. }
+                | Message::AppendEntriesReply(_)
+                | Message::InstallSnapshotReply(_)
+                | Message::ReadIndex { .. }
+                | Message::ReadIndexReply { .. } => true,
+            }
+    }
 }
 
 impl fmt::Display for Envelope {

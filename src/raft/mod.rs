@@ -436,6 +436,9 @@ impl Raft {
         if envelope.from == self.options.id || !self.configuration.contains(envelope.from) {
             return self.ignore(&envelope, IgnoredWhy::NotAMember);
         }
+        if !envelope.is_plausible() {
+            return self.ignore(&envelope, IgnoredWhy::Malformed);
+        }
         if !self.note_epoch(envelope.from, envelope.epoch) {
             return self.ignore(&envelope, IgnoredWhy::OldEpoch);
         }

@@ -239,3 +239,37 @@ fn a_trace_of_a_cluster_that_is_crashed_and_cut_keeps_the_rules_of_raft() {
     }
     assert!(checker.leaders.len() >= 4, "{:?}", checker.leaders);
 }
+
+#[test]
+fn a_trace_that_cannot_be_written_is_told_and_one_without_messages_has_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |trace: &str| {
+        let arguments = ["--nodes", "1", "--memory", "--pace", "real", "--plain", "--trace", trace];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_raft-tui"));
+        command.args(arguments).env("TMPDIR", folder.path());
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().expect("it starts");
+        child.stdin.take().expect("piped").write_all(b"wait leader\nsubmit SET a 1\n").expect("it reads");
+        let output = child.wait_with_output().expect("it ends");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, err) = run("/dev/full");
+    assert_eq!(code, Some(75), "{err}");
+    assert!(err.starts_with("raft-tui: writing the trace /dev/full: "), "{err}");
+    let (code, err) = run("/nowhere/trace.jsonl");
+    assert_eq!(code, Some(74), "{err}");
+    assert!(err.starts_with("raft-tui: opening the trace /nowhere/trace.jsonl: "), "{err}");
+    let trace = folder.path().join("trace.jsonl");
+    assert_eq!(run(trace.to_str().expect("text")), (Some(0), String::new()));
+    let text = fs::read_to_string(trace).expect("it is there");
+    let name = |line: &str| {
+        let line: Value = serde_json::from_str(line).expect("it is JSON");
+        line["ev"].as_str().expect("what").to_owned()
+    };
+    let names: Vec<_> = text.lines().map(name).collect();
+    let wanted = [
+        "boot", "vote", "leader", "append", "durable", "commit", "apply", "append", "durable", "commit", "apply",
+        "stop",
+    ];
+    assert_eq!(names, wanted);
+}

@@ -3,6 +3,7 @@
 mod doors;
 mod formats;
 mod kill;
+mod memory;
 mod power;
 mod scripts;
 mod terminal;

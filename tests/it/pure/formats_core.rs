@@ -33,12 +33,16 @@ fn compare(path: &Path, now: &str) {
         return fs::write(path, now).expect("it can be written");
     }
     let place = before.lines().zip(now.lines()).take_while(|(a, b)| a == b).count();
+    let was = before.lines().nth(place).unwrap_or("(the end)");
+    let is = now.lines().nth(place).unwrap_or("(the end)");
+    let same = was.chars().zip(is.chars()).take_while(|(a, b)| a == b).count();
+    let around = |line: &str| line.chars().skip(same.saturating_sub(60)).take(160).collect::<String>();
     panic!(
-        "{}: line {} differs\n- {}\n+ {}\nto accept: BLESS=1 cargo test --test it pure::formats_core",
+        "{}: line {} differs after {same} characters\n- {}\n+ {}\nto accept: BLESS=1 cargo test --test it pure::formats_core",
         path.display(),
         place + 1,
-        before.lines().nth(place).unwrap_or("(the end)"),
-        now.lines().nth(place).unwrap_or("(the end)")
+        around(was),
+        around(is)
     );
 }
 
