@@ -96,7 +96,7 @@ impl Raft {
             return;
         }
         let asked = std::mem::take(&mut leader.reads.unstarted);
-        let round = if mutants::on("M21") { leader.round } else { leader.round + 1 };
+        let round = if mutants::on("M21") { leader.round.saturating_sub(8) } else { leader.round + 1 };
         leader.reads.rounds.push_back((round, commit, asked));
         self.broadcast_heartbeats();
         self.confirm_reads();
