@@ -288,6 +288,7 @@ async fn live(
         tickets: 0,
         report,
         reported_at: None,
+        unreported: false,
         notes: notes.into(),
         tracer,
     };
@@ -399,6 +400,8 @@ struct Driver {
     tickets: u64,
     report: watch::Sender<Option<Arc<Report>>>,
     reported_at: Option<Instant>,
+    /// Something happened since the last report.
+    unreported: bool,
     notes: Arc<[String]>,
     tracer: Option<Tracer>,
 }
@@ -412,7 +415,7 @@ impl Driver {
             return end;
         }
         loop {
-            if self.clock.is_stopped() {
+            if self.clock.is_stopped() && self.unreported {
                 self.publish();
             }
             let clock = self.clock.clone();
@@ -423,10 +426,16 @@ impl Driver {
                 () = clock.running() => {}
             }
             if inputs.is_empty() {
+                let report_due = self.reported_at.map_or_else(Instant::now, |at| at + REPORT_EVERY);
                 tokio::select! {
                     biased;
                     how = &mut *stopped => return End::Asked(how.unwrap_or(Stop::Crash)),
                     () = clock.sleep_until(next_tick_us) => {}
+                    // What happened last is told even when nothing more does, or the clock has been stopped.
+                    () = tokio::time::sleep_until(report_due), if self.unreported => {
+                        self.publish();
+                        continue;
+                    }
                     Some(answer) = self.disk.recv() => match self.disk_input(answer) {
                         Ok(input) => inputs.push(input),
                         Err(end) => return end,
@@ -526,6 +535,8 @@ impl Driver {
         }
         if self.reported_at.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
             self.publish();
+        } else {
+            self.unreported = true;
         }
         Ok(())
     }
@@ -629,6 +640,7 @@ impl Driver {
             made_at: Instant::now(),
         };
         self.reported_at = Some(report.made_at);
+        self.unreported = false;
         self.report.send_replace(Some(Arc::new(report)));
     }
 }
