@@ -1,4 +1,4 @@
-//! How the program ends, after sysexits (decision 22 of the plan).
+//! How the program ends, after sysexits.
 //!
 //! Kept true: every way to end has one number, the same in every subcommand.
 //! Not here: the sentence that says why (the error's own).

@@ -1,4 +1,4 @@
-//! The one grammar of operations (decision 23 of the plan): what `:`, standard input and scripts share.
+//! The one grammar of operations: what `:`, standard input and scripts share.
 //!
 //! One operation is one line of words. [`HELP`] lists them; [`parse`] reads one, [`print()`] writes one so that it is read
 //! back as the same. Words of the grammar may be written in any case; what follows `submit` and `read` belongs to the

@@ -79,7 +79,7 @@ pub const MUSEUM: &[Mutant] = &[
     mutant("Q02", "acknowledgements from quarantine count", &[CommitOnQuorum]),
 ];
 
-/// Numbers of the plan without a variant here, and why.
+/// Numbers without a variant here, and why.
 pub const ABSENT: &[(&str, &str)] = &[
     ("M23", "there are no lease reads yet"),
     ("M26", "nothing remembers a former leader"),

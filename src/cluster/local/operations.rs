@@ -380,7 +380,7 @@ impl Hub {
         Ok(Some(format!("cluster time runs at {pace}")))
     }
 
-    /// Faster than real time only while an election timeout stays above 20 times the sync p99 (decision 18).
+    /// Faster than real time only while an election timeout stays above 20 times the sync p99.
     fn too_fast_for_disks(&self, pace: Pace) -> Option<(Pace, u64)> {
         if pace.cluster <= pace.real {
             return None;
