@@ -280,7 +280,7 @@ impl Judge {
         node.asked.push_back(write);
         if let Some((from, before)) = before {
             node.truncated = Some(node.truncated.map_or(from, |lowest| lowest.min(from)));
-            committed_immutable::check(&self.picture, id, &before, from)?;
+            committed_immutable::check(&self.picture, id, &before, from, persist.point.term)?;
         }
         Ok(())
     }

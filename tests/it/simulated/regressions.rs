@@ -52,3 +52,10 @@ fn a_crash_right_after_quarantine_leads_back_into_it() {
         passes(seed, Profile::Everything);
     }
 }
+
+/// A node slept; when it woke up, it heard the leader of a term that had passed and gave up an entry that a higher term
+/// had committed without it. That is how Raft is. This was a mistake of the judge.
+#[test]
+fn a_sleeper_may_follow_a_leader_of_the_past() {
+    passes(22262, Profile::Everything);
+}
