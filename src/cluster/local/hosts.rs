@@ -49,7 +49,7 @@ pub(super) struct Host {
     /// What was reported last, in whatever life.
     pub(super) last_report: Option<Arc<Report>>,
     trace: Option<NodeSink>,
-    /// Real time of the crash, while a crashed life has not ended yet.
+    /// A life was asked to end and has not closed its store yet.
     pub(super) ending: bool,
 }
 
