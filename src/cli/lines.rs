@@ -212,6 +212,8 @@ const fn life_word(life: &Life) -> &'static str {
         Life::Running => "running",
         Life::Crashed { .. } => "crashed",
         Life::Halted { .. } => "halted",
+        Life::Paused => "paused",
+        Life::Unreachable { .. } => "unreachable",
     }
 }
 

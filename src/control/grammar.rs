@@ -10,7 +10,7 @@
 
 use std::fmt::Write as _;
 
-use super::operation::{Condition, LinkRule, Links, Operation, Pace, Target};
+use super::operation::{Access, Condition, LinkRule, Links, Operation, Pace, Target};
 use super::words::{self, WordError, did_you_mean};
 use crate::machine::kv;
 use crate::raft::{Index, MessageKind, NodeId};
@@ -18,6 +18,9 @@ use crate::text::sanitize_str;
 
 /// How long `wait` waits when nothing is said, in microseconds of real time.
 pub const WAIT_TIMEOUT_US: u64 = 30_000_000;
+
+/// How long a console stays armed when nothing is said, in microseconds of real time.
+pub const ARM_US: u64 = 15 * 60 * 1_000_000;
 
 /// Every operation: how it is written, and what it does.
 pub const HELP: &[(&str, &str)] = &[
@@ -28,6 +31,8 @@ pub const HELP: &[(&str, &str)] = &[
     ("read [via NODE] KEY | LIST PREFIX", "read what is linearizable now, from the leader or through any node"),
     ("crash NODE|leader|all", "stop a node as if its process were killed"),
     ("restart NODE|all", "start a node that does not run, from its own disk"),
+    ("pause NODE|leader|all", "freeze a node where it stands, as SIGSTOP does (clusters of processes)"),
+    ("unpause NODE|all", "let a paused node go on"),
     ("isolate NODE|leader|all", "cut every link of a node"),
     ("partition 1,2/3,4,5", "cut every link between groups; nodes named in no group are alone"),
     ("cut LINKS [type=MESSAGE]", "let nothing pass, or no message of one type; LINKS: n3>n2, n3<>n2, n3, all"),
@@ -51,7 +56,12 @@ pub const HELP: &[(&str, &str)] = &[
     ("stop", "stop the cluster's clock: nothing moves, no timer runs"),
     ("resume", "let the clock run again"),
     ("pace 1/10|real|2", "run slower or faster than real time"),
-    ("quit", "stop all nodes and end"),
+    (
+        "arm operate|drill [TIME] [REASON]",
+        "ask for the right to change an attached cluster; drill: to inject faults too",
+    ),
+    ("disarm", "only watch again"),
+    ("quit", "stop all nodes and end; leave an attached cluster as it is"),
 ];
 
 /// The first words of all operations, with an example each.
@@ -60,6 +70,8 @@ const VERBS: &[(&str, &str)] = &[
     ("read", "read k"),
     ("crash", "crash leader"),
     ("restart", "restart n2"),
+    ("pause", "pause n2"),
+    ("unpause", "unpause n2"),
     ("isolate", "isolate n3"),
     ("partition", "partition 1,2/3,4,5"),
     ("cut", "cut n3>n2"),
@@ -76,6 +88,8 @@ const VERBS: &[(&str, &str)] = &[
     ("stop", "stop"),
     ("resume", "resume"),
     ("pace", "pace 1/10"),
+    ("arm", "arm operate 15m add a key"),
+    ("disarm", "disarm"),
     ("quit", "quit"),
 ];
 
@@ -92,7 +106,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("list", "read LIST prefix"),
     ("kill", "crash n2"),
     ("start", "restart n2"),
-    ("pause", "stop"),
+    ("freeze", "pause n2"),
     ("continue", "resume"),
     ("speed", "pace 1/10"),
     ("split", "partition 1,2/3,4,5"),
@@ -135,6 +149,8 @@ pub fn parse(line: &str) -> Result<Operation, GrammarError> {
         "read" => words.read()?,
         "crash" => Operation::Crash(words.target("a node, leader or all")?),
         "restart" => Operation::Restart(words.restart_target()?),
+        "pause" => Operation::Pause(words.target("a node, leader or all")?),
+        "unpause" => Operation::Unpause(words.restart_target()?),
         "isolate" => Operation::Isolate(words.target("a node, leader or all")?),
         "partition" => Operation::Partition(words.groups()?),
         "cut" => {
@@ -165,6 +181,8 @@ pub fn parse(line: &str) -> Result<Operation, GrammarError> {
         "stop" => Operation::Stop,
         "resume" => Operation::Resume,
         "pace" => Operation::Pace(words.pace()?),
+        "arm" => words.arm()?,
+        "disarm" => Operation::Disarm,
         "quit" => Operation::Quit,
         // A verb of the table without a line here.
         _ => return Err(words.no_such_command(verb, &lower)),
@@ -182,6 +200,8 @@ pub fn print(operation: &Operation) -> String {
         Operation::Read { query, via } => format!("read {}{}", via_words(*via), kv::describe_query(query)),
         Operation::Crash(target) => format!("crash {target}"),
         Operation::Restart(target) => format!("restart {target}"),
+        Operation::Pause(target) => format!("pause {target}"),
+        Operation::Unpause(target) => format!("unpause {target}"),
         Operation::Isolate(target) => format!("isolate {target}"),
         Operation::Partition(groups) => {
             let group = |group: &Vec<NodeId>| group.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
@@ -205,6 +225,11 @@ pub fn print(operation: &Operation) -> String {
         Operation::Pace(Pace { cluster: 1, real: 1 }) => "pace real".into(),
         Operation::Pace(Pace { cluster, real: 1 }) => format!("pace {cluster}"),
         Operation::Pace(Pace { cluster, real }) => format!("pace {cluster}/{real}"),
+        Operation::Arm { access, duration_us, reason } => {
+            let what = if *access == Access::Chaos { "drill" } else { "operate" };
+            format!("arm {what} {} {}", print_time(*duration_us), sanitize_str(reason)).trim_end().to_owned()
+        }
+        Operation::Disarm => "disarm".into(),
         Operation::Quit => "quit".into(),
     }
 }
@@ -501,6 +526,21 @@ impl<'a> Words<'a> {
             }
         };
         Ok(Operation::Wait { condition, timeout_us })
+    }
+
+    fn arm(&mut self) -> Result<Operation, GrammarError> {
+        let expected = "operate, or drill to inject faults too";
+        let word = self.need(expected)?;
+        let access = match word.to_ascii_lowercase().as_str() {
+            "operate" => Access::Operator,
+            "drill" => Access::Chaos,
+            _ => return Err(self.wrong(word, expected)),
+        };
+        let is_time = |word: &str| word.starts_with(|first: char| first.is_ascii_digit());
+        let duration_us = if self.peek().is_some_and(is_time) { self.time("for how long")? } else { ARM_US };
+        let reason = self.rest.trim().to_owned();
+        self.rest = "";
+        Ok(Operation::Arm { access, duration_us, reason })
     }
 
     fn pace(&mut self) -> Result<Pace, GrammarError> {

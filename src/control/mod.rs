@@ -12,10 +12,13 @@ pub mod grammar;
 pub mod narrate;
 pub mod observation;
 pub mod operation;
+pub mod protocol;
 pub mod words;
 
 pub use observation::{
-    ActiveFault, ClientsView, ClusterView, Happened, Latency, Life, LinkState, LoadView, NodeView, Observation, What,
-    WritesStand,
+    ActiveFault, Alarm, ClientsView, ClusterView, Happened, Held, Latency, Life, LinkState, LoadView, Mode, NodeView,
+    Observation, Reach, What, WritesStand,
 };
-pub use operation::{Answer, Capabilities, Condition, LinkRule, Links, Operation, OperationId, Pace, Request, Target};
+pub use operation::{
+    Access, Answer, Can, Capabilities, Condition, LinkRule, Links, Operation, OperationId, Pace, Request, Target,
+};

@@ -48,7 +48,9 @@ pub fn severity(happened: &Happened) -> Severity {
     match &happened.what {
         What::Node { event, .. } => event_severity(&event.kind),
         What::Life { life: Life::Halted { .. }, .. } => Severity::Error,
-        What::Life { life: Life::Crashed { .. }, .. } | What::Note { .. } => Severity::Warn,
+        What::Life { life: Life::Crashed { .. } | Life::Paused | Life::Unreachable { .. }, .. } | What::Note { .. } => {
+            Severity::Warn
+        }
         What::Faults { .. } | What::Clock { .. } => Severity::Notice,
         What::Life { life: Life::Starting | Life::Running, .. } | What::Applied { .. } | What::Dropped { .. } => {
             Severity::Info
@@ -84,6 +86,8 @@ pub fn sentence(happened: &Happened) -> Option<String> {
         What::Life { node, life } => match life {
             // The protocol's own `Started` says more.
             Life::Starting | Life::Running => None,
+            Life::Paused => Some(format!("{node} is paused: its process stands still, its timers will fire late")),
+            Life::Unreachable { why, .. } => Some(format!("nothing is heard of {node}: {}", safe(why))),
             Life::Crashed { .. } => Some(format!("{node} crashed: what it had not synced to its disk is lost")),
             Life::Halted { why } => Some(format!("{node} halts: {}", safe(why))),
         },

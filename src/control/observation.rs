@@ -6,18 +6,23 @@
 
 use std::sync::Arc;
 
-use super::operation::{Answer, LinkRule, Links, OperationId, Pace};
+use serde::{Deserialize, Serialize};
+
+use super::operation::{self, Answer, LinkRule, Links, OperationId, Pace};
 use crate::raft::status::PeerStatus;
 use crate::raft::{Digest, Epoch, Event, Index, LogPosition, MessageKind, NodeId, Role, Term, TermRun, Ticks};
 
 /// Whether a node runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Life {
     /// It is opening its store.
     Starting,
     /// It takes part.
     Running,
-    /// It was crashed on purpose, at this real time since the start, in microseconds.
+    /// It is frozen where it stands, on purpose.
+    Paused,
+    /// Its process has ended without having been asked to end: crashed on purpose, or found dead, at this real time
+    /// since the start, in microseconds.
     Crashed {
         /// When.
         at_us: u64,
@@ -27,10 +32,33 @@ pub enum Life {
         /// Why.
         why: String,
     },
+    /// Nothing is heard of it; whether it runs cannot be known from here.
+    Unreachable {
+        /// Since when, real time since the start, in microseconds.
+        since_us: u64,
+        /// What went wrong when it was asked last.
+        why: String,
+    },
 }
 
+/// How a node is heard that is not in this process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    /// Where it listens to consoles; empty when that is not known.
+    pub address: String,
+    /// Real time since it last reported itself, in microseconds; `None` before it did.
+    pub age_us: Option<u64>,
+    /// Real time of the last question and answer, in microseconds.
+    pub round_trip_us: Option<u64>,
+    /// The program's version that it runs; empty when that is not known.
+    pub version: String,
+}
+
+/// From this age on a node's picture is called stale: real time in microseconds.
+pub const STALE_US: u64 = 2_000_000;
+
 /// Two percentiles in microseconds; `None` before the first sample.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
     /// Median.
     pub p50_us: Option<u64>,
@@ -39,7 +67,7 @@ pub struct Latency {
 }
 
 /// One node as it reported itself. For a node that does not run: what it reported last.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeView {
     /// Who.
     pub id: NodeId,
@@ -105,9 +133,17 @@ pub struct NodeView {
     pub apply_latency: Latency,
     /// Sentences about what its store repaired when it was opened.
     pub notes: Vec<String>,
+    /// How it is heard; `None` for a node in this process.
+    pub reach: Option<Reach>,
 }
 
 impl NodeView {
+    /// Whether it runs, as far as is known, but its picture is old.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.is_running() && self.reach.as_ref().and_then(|reach| reach.age_us).is_some_and(|age| age >= STALE_US)
+    }
+
     /// Whether it runs and takes part.
     #[must_use]
     pub fn is_running(&self) -> bool {
@@ -134,10 +170,76 @@ pub struct ActiveFault {
     pub text: String,
     /// Since when, microseconds of cluster time.
     pub since_us: u64,
+    /// When it ends by itself: microseconds of real time from now. `None`: it stays until it is healed.
+    pub left_us: Option<u64>,
+    /// Who put it there, where that is somebody else or many may.
+    pub by: Option<String>,
+}
+
+/// How a cluster is held: what is shown of it is all there is, or what was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Nodes in this process, over a network and a clock of its own.
+    Lab,
+    /// Child processes over TCP.
+    Processes,
+    /// It runs without this console.
+    Remote,
+}
+
+impl Held {
+    /// Its word in the header.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lab => "LAB",
+            Self::Processes => "PROCESSES",
+            Self::Remote => "LIVE",
+        }
+    }
+}
+
+/// What the console may do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything that can be done at all: the cluster is the console's own.
+    Own,
+    /// Watch and read, until it is armed.
+    Observe,
+    /// What the access allows, for a while.
+    Armed {
+        /// What was granted.
+        access: operation::Access,
+        /// Microseconds of real time that are left.
+        left_us: u64,
+        /// Why it was armed.
+        reason: String,
+    },
+}
+
+impl Mode {
+    /// Whether the console may now do what takes this access.
+    #[must_use]
+    pub fn allows(&self, needed: operation::Access) -> bool {
+        match self {
+            Self::Own => true,
+            Self::Observe => needed == operation::Access::Viewer,
+            Self::Armed { access, .. } => needed <= *access,
+        }
+    }
+}
+
+/// Something that a node found wrong with the others or with itself and that does not stop it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// Who says so.
+    pub node: NodeId,
+    /// A sentence: what is wrong, and what to do.
+    pub text: String,
 }
 
 /// One directed link with what is done to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkState {
     /// Which.
     pub links: Links,
@@ -218,6 +320,16 @@ pub struct ClusterView {
     pub data_dir: String,
     /// Events and other details that this session was too slow for.
     pub dropped_details: u64,
+    /// How it is held.
+    pub held: Held,
+    /// What the console may do now.
+    pub mode: Mode,
+    /// Faults can be injected into it by whoever has the right.
+    pub chaos: bool,
+    /// What nodes found wrong.
+    pub alarms: Vec<Alarm>,
+    /// What the console costs: bytes a second to and from all nodes; `None` in one process.
+    pub console_bytes_per_second: Option<u64>,
 }
 
 impl ClusterView {
@@ -270,7 +382,7 @@ impl ClusterView {
 }
 
 /// Something that happened, when and where.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Happened {
     /// Counts what happened in this run; a gap means that details were dropped.
     pub number: u64,
@@ -281,7 +393,7 @@ pub struct Happened {
 }
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum What {
     /// In a node's protocol.
     Node {

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::observation::ClusterView;
+use serde::{Deserialize, Serialize};
+
 use crate::raft::{Index, NodeId, Term};
 pub use crate::transport::faults::{LinkRule, Links};
 
@@ -115,6 +117,10 @@ pub enum Operation {
     },
     /// Stop a node as if its process were killed.
     Crash(Target),
+    /// Freeze a node where it stands, as a stopped process: its timers fire late.
+    Pause(Target),
+    /// Let a paused node go on.
+    Unpause(Target),
     /// Start a node that does not run.
     Restart(Target),
     /// Cut every link of a node.
@@ -165,6 +171,17 @@ pub enum Operation {
     Resume,
     /// Run slower or faster.
     Pace(Pace),
+    /// Ask for the right to change an attached cluster, for a while.
+    Arm {
+        /// What for.
+        access: Access,
+        /// How long, in microseconds of real time; then the console only watches again.
+        duration_us: u64,
+        /// Why; kept in the audit log of every node.
+        reason: String,
+    },
+    /// Give that right back.
+    Disarm,
     /// Stop all nodes and end.
     Quit,
 }
@@ -228,15 +245,69 @@ impl Answer {
     }
 }
 
+/// What somebody may do with a cluster that runs elsewhere; each level may do what those before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Access {
+    /// Watch, and read.
+    Viewer,
+    /// Submit commands too.
+    Operator,
+    /// Inject faults too.
+    Chaos,
+}
+
+impl Access {
+    /// Its name in token files, on the command line and on the screen.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Chaos => "chaos",
+        }
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Whether something can be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Can {
+    /// It can.
+    Yes,
+    /// It cannot; a short sentence says why, and what would help.
+    No(&'static str),
+}
+
+impl Can {
+    /// Whether it can.
+    #[must_use]
+    pub const fn is_yes(self) -> bool {
+        matches!(self, Self::Yes)
+    }
+}
+
 /// What a way of holding a cluster can do; a key whose capability is missing is dimmed with the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Crash and restart nodes.
-    pub crash: bool,
+    /// Crash nodes.
+    pub crash: Can,
+    /// Start nodes that do not run.
+    pub restart: Can,
+    /// Freeze single nodes and let them go on.
+    pub pause: Can,
     /// Change what links do.
-    pub links: bool,
-    /// Stop the clock and change its pace.
-    pub clock: bool,
+    pub links: Can,
+    /// Stop the clock.
+    pub clock: Can,
+    /// Run slower or faster.
+    pub pace: Can,
     /// Slow or fail disks.
-    pub disks: bool,
+    pub disks: Can,
+    /// Arm and disarm; a console that needs none may do everything at once.
+    pub arm: Can,
 }

@@ -54,8 +54,8 @@ pub struct Spec {
     pub machine: MachineFactory,
     /// The cluster's clock.
     pub clock: ClusterClock,
-    /// Joins the network when the life's number is known.
-    pub connect: Box<dyn FnOnce(Epoch) -> Link + Send>,
+    /// Joins the network when the life's number and the store's are known.
+    pub connect: Box<dyn FnOnce(Epoch, u128) -> Link + Send>,
     /// Faults in front of its disk.
     pub disk_faults: FaultHandle,
     /// Hears what happens; what it is too slow for is counted and dropped.
@@ -240,7 +240,7 @@ async fn live(
             return Ended::Halted { why: "the writer thread ended".into(), trouble: Trouble::Violation };
         }
     };
-    let Loaded { recovered, notes } = *loaded;
+    let Loaded { recovered, notes, store } = *loaded;
     if recovered.quarantine.is_some() && spec.options.configuration.voters().len() == 1 {
         join(writer.crash()).await;
         let why = recovered.quarantine.unwrap_or_default();
@@ -274,7 +274,7 @@ async fn live(
         id,
         node,
         clock: spec.clock,
-        link: (spec.connect)(epoch),
+        link: (spec.connect)(epoch, store),
         machine: spec.machine,
         writer,
         snapshots,

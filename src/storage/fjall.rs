@@ -415,7 +415,7 @@ impl FjallStorage {
             outline: judged.outline,
             removed_to,
             min_free_bytes,
-            loaded: Some(Loaded { recovered, notes }),
+            loaded: Some(Loaded { recovered, notes, store: owner.store }),
             failed: None,
             _lock: lock,
         })

@@ -344,6 +344,8 @@ impl Storage for MemoryStorage {
                 quarantine: state.quarantine.clone(),
             },
             notes,
+            // Nobody can wipe it from outside.
+            store: 1,
         })
     }
 

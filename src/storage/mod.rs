@@ -78,6 +78,8 @@ pub struct Loaded {
     pub recovered: Recovered,
     /// What was repaired or looked odd, a sentence each, for the log and the screen.
     pub notes: Vec<String>,
+    /// Which store it is: random, drawn when it was formatted. A wiped disk comes back as another.
+    pub store: u128,
 }
 
 /// Who a store belongs to; written when it is formatted, compared at each opening.

@@ -12,11 +12,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::raft::rng::Rng;
 use crate::raft::{MessageKind, NodeId};
 
 /// A set of directed links.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Links {
     /// From one node to another, in this direction only.
     One {
@@ -58,7 +60,7 @@ impl fmt::Display for Links {
 }
 
 /// What a link does to the messages that it carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LinkRule {
     /// Nothing passes; or nothing of one kind.
     Cut {

@@ -9,6 +9,7 @@
 pub mod clock;
 pub mod faults;
 pub mod mesh;
+pub mod net;
 
 use tokio::sync::mpsc;
 

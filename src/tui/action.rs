@@ -5,7 +5,7 @@
 //! Kept true: within a context, and the one of all contexts, no key means two things (a test).
 //! Not here: what an action does (`update/`).
 
-use crate::control::Capabilities;
+use crate::control::{Access, Can, Capabilities, Mode};
 
 /// What a key means, by the mode in which it was pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,34 +145,53 @@ impl Context {
 pub enum Need {
     /// Nothing.
     Nothing,
-    /// To crash and restart nodes.
+    /// To submit commands.
+    Write,
+    /// To crash nodes.
     Crash,
+    /// To start nodes that do not run.
+    Restart,
+    /// To freeze single nodes.
+    Pause,
     /// To change what links do.
     Links,
-    /// To stop the clock and change its pace.
+    /// To stop the clock.
     Clock,
+    /// To change its pace.
+    Pace,
+    /// To arm and disarm.
+    Arm,
 }
 
 impl Need {
-    /// Whether a session with these capabilities has it.
+    /// What access it takes.
     #[must_use]
-    pub const fn met(self, capabilities: Capabilities) -> bool {
+    pub const fn access(self) -> Access {
         match self {
-            Self::Nothing => true,
-            Self::Crash => capabilities.crash,
-            Self::Links => capabilities.links,
-            Self::Clock => capabilities.clock,
+            Self::Nothing | Self::Arm => Access::Viewer,
+            Self::Write | Self::Restart => Access::Operator,
+            Self::Crash | Self::Pause | Self::Links | Self::Clock | Self::Pace => Access::Chaos,
         }
     }
 
-    /// Why an action is dimmed.
+    /// Whether a session with these capabilities has it, in this mode; if not, a short sentence says why.
     #[must_use]
-    pub const fn why_not(self) -> &'static str {
-        match self {
-            Self::Nothing => "",
-            Self::Crash => "nodes of this cluster cannot be crashed or restarted from here",
-            Self::Links => "links of this cluster cannot be changed from here",
-            Self::Clock => "the clock of this cluster cannot be changed from here",
+    pub fn met(self, capabilities: Capabilities, mode: &Mode) -> Can {
+        let can = match self {
+            Self::Nothing | Self::Write => Can::Yes,
+            Self::Crash => capabilities.crash,
+            Self::Restart => capabilities.restart,
+            Self::Pause => capabilities.pause,
+            Self::Links => capabilities.links,
+            Self::Clock => capabilities.clock,
+            Self::Pace => capabilities.pace,
+            Self::Arm => capabilities.arm,
+        };
+        match can {
+            Can::Yes if mode.allows(self.access()) => Can::Yes,
+            Can::Yes if self.access() == Access::Chaos => Can::No("read-only: press A and arm for a drill"),
+            Can::Yes => Can::No("read-only: press A to arm"),
+            Can::No(why) => Can::No(why),
         }
     }
 }
@@ -217,17 +236,17 @@ macro_rules! rows {
 pub const TABLE: &[Row] = rows! {
     Browse / Browse::Help, "help", ["?", "f1"], "?", Nothing, Some("help"), "all keys, searchable; Enter runs one";
     Browse / Browse::Crash, "crash", ["c"], "c", Crash, Some("crash"), "crash the selected node, as if its process were killed";
-    Browse / Browse::Restart, "restart", ["r"], "r", Crash, Some("restart"), "restart the selected node";
+    Browse / Browse::Restart, "restart", ["r"], "r", Restart, Some("restart"), "restart the selected node";
     Browse / Browse::Isolate, "isolate", ["i"], "i", Links, Some("isolate"), "cut the selected node off; again: let it rejoin";
     Browse / Browse::Partition, "partition", ["p"], "p", Links, Some("partition"), "partition the cluster into groups";
     Browse / Browse::Heal, "heal", ["H"], "H", Links, Some("heal"), "take all network faults away";
-    Browse / Browse::Submit, "submit", ["s"], "s", Nothing, Some("submit"), "submit a command: SET GET DELETE CAS INCR LIST";
-    Browse / Browse::SubmitAgain, "submit-again", ["S"], "S", Nothing, None, "submit the last command again";
+    Browse / Browse::Submit, "submit", ["s"], "s", Write, Some("submit"), "submit a command: SET GET DELETE CAS INCR LIST";
+    Browse / Browse::SubmitAgain, "submit-again", ["S"], "S", Write, None, "submit the last command again";
     Browse / Browse::Read, "read", ["R"], "R", Nothing, Some("read"), "read a key, linearizable";
-    Browse / Browse::Load, "load", ["a"], "a", Nothing, Some("load"), "automatic load on or off";
+    Browse / Browse::Load, "load", ["a"], "a", Write, Some("load"), "automatic load on or off";
     Browse / Browse::Clock, "clock", ["space"], "Space", Clock, Some("stop"), "stop the cluster's clock, or let it run again";
-    Browse / Browse::Slower, "slower", ["<", "-"], "<", Clock, None, "slower: 1/2, 1/5, 1/10 … 1/100";
-    Browse / Browse::Faster, "faster", [">", "+"], ">", Clock, Some("pace"), "faster, up to real time";
+    Browse / Browse::Slower, "slower", ["<", "-"], "<", Pace, None, "slower: 1/2, 1/5, 1/10 … 1/100";
+    Browse / Browse::Faster, "faster", [">", "+"], ">", Pace, Some("pace"), "faster, up to real time";
     Browse / Browse::Command, "command", [":", "ctrl-p"], ":", Nothing, Some("command"), "type any operation, as in scripts: crash leader, delay n3>n5 80ms …";
     Browse / Browse::Up, "up", ["k", "up"], "k ↑", Nothing, None, "up: previous node, newer event";
     Browse / Browse::Down, "down", ["j", "down"], "j ↓", Nothing, None, "down: next node, older event";

@@ -18,6 +18,10 @@ pub struct Glyphs {
     pub down: &'static str,
     pub halted: &'static str,
     pub starting: &'static str,
+    /// A paused node.
+    pub paused: &'static str,
+    /// A node of which nothing is heard.
+    pub unheard: &'static str,
     pub quarantined: &'static str,
     pub unknown: &'static str,
     pub mark: &'static str,
@@ -52,6 +56,8 @@ pub const UNICODE: Glyphs = Glyphs {
     down: "✗",
     halted: "■",
     starting: "◌",
+    paused: "‖",
+    unheard: "?",
     quarantined: "□",
     unknown: "–",
     mark: "▶",
@@ -86,6 +92,8 @@ pub const ASCII: Glyphs = Glyphs {
     down: "x",
     halted: "#",
     starting: "+",
+    paused: "=",
+    unheard: "?",
     quarantined: "q",
     unknown: "-",
     mark: ">",
@@ -150,6 +158,8 @@ impl Glyphs {
         match (&node.life, node.role) {
             (Life::Crashed { .. }, _) => self.down,
             (Life::Halted { .. }, _) => self.halted,
+            (Life::Paused, _) => self.paused,
+            (Life::Unreachable { .. }, _) => self.unheard,
             (Life::Starting, _) => self.starting,
             (Life::Running, _) if node.quarantined => self.quarantined,
             (Life::Running, Role::Leader) => self.leader,

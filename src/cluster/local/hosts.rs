@@ -91,7 +91,7 @@ impl Host {
             open: self.store(common, identity),
             machine: Arc::clone(&spec.machine),
             clock: clock.clone(),
-            connect: Box::new(move |epoch| mesh.attach(id, epoch)),
+            connect: Box::new(move |epoch, _| mesh.attach(id, epoch)),
             disk_faults: self.disk_faults.clone(),
             observer: observer.clone(),
             dropped: Arc::clone(dropped),

@@ -25,8 +25,8 @@ use tokio::time::Instant;
 use super::folder::Folder;
 use super::{ClusterError, Session, Spec};
 use crate::control::{
-    ActiveFault, Answer, Capabilities, ClusterView, Happened, Life, LinkState, NodeView, Observation, OperationId,
-    Pace, Request, What, WritesStand,
+    ActiveFault, Answer, Can, Capabilities, ClusterView, Happened, Held, Life, LinkState, Mode, NodeView, Observation,
+    OperationId, Pace, Request, What, WritesStand,
 };
 use crate::machine::kv;
 use crate::node::driver::{Ended, Observed, Stop, Trouble};
@@ -39,6 +39,18 @@ use hosts::{Common, Host};
 
 /// The most nodes that one process holds.
 pub const NODES_MAX: u64 = 25;
+
+/// Everything, but what only processes can do.
+const CAPABILITIES: Capabilities = Capabilities {
+    crash: Can::Yes,
+    restart: Can::Yes,
+    pause: Can::No("nodes in this process cannot be paused one by one: stop the clock, or start with --processes"),
+    links: Can::Yes,
+    clock: Can::Yes,
+    pace: Can::Yes,
+    disks: Can::Yes,
+    arm: Can::No("this cluster is the console's own: nothing needs arming"),
+};
 
 /// Real time between two pictures.
 const VIEW_EVERY: Duration = Duration::from_millis(50);
@@ -111,12 +123,8 @@ pub fn start(spec: Spec) -> Result<(Session, Guard), ClusterError> {
         common,
     };
     hub.publish();
-    let session = Session {
-        operations,
-        observations: heard,
-        view: hub.published.subscribe(),
-        capabilities: Capabilities { crash: true, links: true, clock: true, disks: true },
-    };
+    let session =
+        Session { operations, observations: heard, view: hub.published.subscribe(), capabilities: CAPABILITIES };
     let hub = tokio::spawn(hub.run(asked, observed, ended));
     Ok((session, Guard { hub }))
 }
@@ -138,6 +146,11 @@ fn empty_view() -> ClusterView {
         writes: WritesStand::Stalled { why: "starting".into() },
         data_dir: String::new(),
         dropped_details: 0,
+        held: Held::Lab,
+        mode: Mode::Own,
+        chaos: true,
+        alarms: Vec::new(),
+        console_bytes_per_second: None,
     }
 }
 
@@ -365,6 +378,11 @@ impl Hub {
             data_dir,
             dropped_details: self.common.dropped.load(Ordering::Relaxed)
                 + self.observation_drops.load(Ordering::Relaxed),
+            held: Held::Lab,
+            mode: Mode::Own,
+            chaos: true,
+            alarms: Vec::new(),
+            console_bytes_per_second: None,
         }
     }
 
@@ -390,7 +408,7 @@ impl Hub {
         self.fault_numbers += 1;
         let since_us = self.common.clock.now_us();
         self.tell(What::Faults { what: text.clone() });
-        self.faults.push(ActiveFault { number: self.fault_numbers, text, since_us });
+        self.faults.push(ActiveFault { number: self.fault_numbers, text, since_us, left_us: None, by: None });
     }
 
     /// After links were healed one by one: the list says what is left, link by link.
@@ -402,7 +420,7 @@ impl Hub {
             self.fault_numbers += 1;
             let text = crate::control::grammar::print(&operation);
             let since_us = self.common.clock.now_us();
-            self.faults.push(ActiveFault { number: self.fault_numbers, text, since_us });
+            self.faults.push(ActiveFault { number: self.fault_numbers, text, since_us, left_us: None, by: None });
         }
         self.tell(What::Faults { what: format!("heal {links}") });
     }

@@ -10,7 +10,9 @@ use tokio::time::Instant;
 
 use super::waits::Wait;
 use super::{Hub, clients};
-use crate::control::{Answer, Life, LinkRule, Links, Operation, OperationId, Pace, Request, Target, What, grammar};
+use crate::control::{
+    Answer, Can, Life, LinkRule, Links, Operation, OperationId, Pace, Request, Target, What, grammar,
+};
 use crate::node::driver::Stop;
 use crate::raft::{NodeId, Role};
 
@@ -67,6 +69,13 @@ impl Hub {
             }
             Operation::Crash(target) => self.crash(id, target),
             Operation::Restart(target) => self.restart(id, target),
+            Operation::Pause(_) | Operation::Unpause(_) => {
+                let Can::No(why) = super::CAPABILITIES.pause else { return Ok(None) };
+                Err(why.to_owned())
+            }
+            Operation::Arm { .. } | Operation::Disarm => {
+                Ok(Some("this cluster is the console's own: nothing to arm".into()))
+            }
             Operation::Isolate(target) => {
                 let nodes = self.targets(target)?;
                 let mut rules = self.common.mesh.rules();
@@ -260,7 +269,7 @@ impl Hub {
                 PendingWhat::Restart => {
                     let halted = hosts().find_map(|host| match &host.life {
                         Life::Halted { why } if host.lives > 0 && !host.is_alive() => Some((host.id, why.clone())),
-                        Life::Halted { .. } | Life::Starting | Life::Running | Life::Crashed { .. } => None,
+                        _ => None,
                     });
                     let waiting: Vec<_> =
                         hosts().filter(|host| !host.is_alive() && !host.ending).map(|host| host.id).collect();

@@ -42,6 +42,7 @@ pub(super) fn unknown(id: NodeId) -> NodeView {
         commit_latency: Latency::default(),
         apply_latency: Latency::default(),
         notes: Vec::new(),
+        reach: None,
     }
 }
 
@@ -85,6 +86,7 @@ pub(super) fn node(report: &Report, life: Life, heartbeat_ticks: u64) -> NodeVie
         commit_latency: latency(report.to_commit),
         apply_latency: latency(report.to_apply),
         notes: report.notes.to_vec(),
+        reach: None,
         life,
     }
 }

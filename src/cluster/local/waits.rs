@@ -87,7 +87,8 @@ impl Hub {
             Condition::Down(node) => match self.hosts.get(&node).map(|host| &host.life) {
                 Some(Life::Crashed { .. }) => Ok(format!("{node} is down")),
                 Some(Life::Halted { why }) => Ok(format!("{node} halted: {why}")),
-                Some(Life::Running | Life::Starting) => Err(format!("{node} runs")),
+                Some(Life::Running | Life::Starting | Life::Paused) => Err(format!("{node} runs")),
+                Some(Life::Unreachable { why, .. }) => Err(format!("whether {node} runs cannot be known: {why}")),
                 None => Err(format!("there is no {node}")),
             },
         }

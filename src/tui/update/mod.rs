@@ -16,7 +16,7 @@ use super::effect::Effect;
 use super::event::{Event, Key};
 use super::keymap::{self, Found};
 use super::state::{Asked, Mode, State, Toast, Tone};
-use crate::control::{Operation, Request};
+use crate::control::{Can, Operation, Request};
 
 /// How long a short message stays, in milliseconds.
 const TOAST_MS: u64 = 4_000;
@@ -111,8 +111,8 @@ fn on_key(state: &mut State, key: Key) -> Vec<Effect> {
 /// Carries an action out, whoever chose it: a key, or the help.
 fn perform(state: &mut State, action: Action, key: Key) -> Vec<Effect> {
     let need = action::row(action).map_or(action::Need::Nothing, |row| row.need);
-    if !need.met(state.capabilities) {
-        toast(state, Tone::Warn, format!("{key}: {}", need.why_not()));
+    if let Can::No(why) = need.met(state.capabilities, &state.view.mode) {
+        toast(state, Tone::Warn, format!("{key}: {why}"));
         return Vec::new();
     }
     match action {

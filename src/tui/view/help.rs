@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use super::hints::draw_line;
 use super::widgets::{Frame, Pen, blank, middle, pane, span};
+use crate::control::Can;
 use crate::tui::action::Context;
 use crate::tui::glyphs::Glyphs;
 use crate::tui::state::{Help, State};
@@ -39,15 +40,15 @@ pub(super) fn draw(state: &State, help: &Help, theme: &Theme, area: Rect, buf: &
             let band = Rect { y: inner.y + y, height: 1, ..inner };
             buf.set_style(band.intersection(buf.area), theme.style(Slot::Selection));
         }
-        let met = entry.need.met(state.capabilities);
-        let (key, word) = if met { (Slot::Key, Slot::Text) } else { (Slot::Placeholder, Slot::Placeholder) };
+        let can = entry.need.met(state.capabilities, &state.view.mode);
+        let (key, word) = if can.is_yes() { (Slot::Key, Slot::Text) } else { (Slot::Placeholder, Slot::Placeholder) };
         let mut pen = Pen::new(buf, inner, y, state);
         pen.field(&[span(if selected { glyphs.mark } else { " " }, theme.style(Slot::Key))], 2, false);
         let shown = if state.ascii { entry.keys.join(" ") } else { entry.shown.to_owned() };
         pen.field(&[span(shown, theme.style(key))], KEYS, false);
         pen.put(entry.help, theme.style(word));
-        if !met {
-            pen.put(&format!(" ({})", entry.need.why_not()), theme.style(Slot::Warn));
+        if let Can::No(why) = can {
+            pen.put(&format!(" ({why})"), theme.style(Slot::Warn));
         } else if entry.context != Context::Browse && entry.context != Context::Everywhere {
             pen.put(&format!("  ({})", entry.context.title().to_lowercase()), muted);
         }

@@ -60,7 +60,7 @@ fn draw_keys(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let fits = |row: &&Row| row.context == context && row.hint.is_some() && !(in_detail && runs(row));
     let rows: Vec<&Row> = TABLE.iter().filter(fits).collect();
     let hint = |row: &Row| {
-        let met = row.need.met(state.capabilities);
+        let met = row.need.met(state.capabilities, &state.view.mode).is_yes();
         let (key, word) = if met { (Slot::Key, Slot::Hint) } else { (Slot::Placeholder, Slot::Placeholder) };
         let mut text = row.hint.unwrap_or("");
         if text == "stop" && state.view.stopped {

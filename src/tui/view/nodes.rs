@@ -54,6 +54,11 @@ impl<'a> Context<'a> {
                 return (format!("{glyph} DOWN {since}"), self.theme.style(Slot::Down));
             }
             (Life::Halted { .. }, _) => ("HALTED", Slot::Halted),
+            (Life::Paused, _) => ("PAUSED", Slot::Down),
+            (Life::Unreachable { since_us, .. }, _) => {
+                let since = duration(self.state.real_us().saturating_sub(*since_us) / 1_000_000 * 1_000_000);
+                return (format!("{glyph} no data {since}"), self.theme.style(Slot::Down));
+            }
             (Life::Starting, _) => ("starting", Slot::Starting),
             (Life::Running, Role::Leader) if stale => (if short { "STALE" } else { "LEADER stale" }, Slot::Bad),
             (Life::Running, _) if node.quarantined => ("QUARANTINE", Slot::Quarantined),

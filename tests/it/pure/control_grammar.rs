@@ -101,8 +101,9 @@ fn errors_say_which_word_what_was_expected_and_what_to_try() {
         (
             "xyzzy",
             0,
-            "`xyzzy` is no command: expected one of submit, read, crash, restart, isolate, partition, cut, delay, loss, \
-             duplicate, reorder, heal, slow-disk, fail-disk, load, wait, status, stop, resume, pace, quit",
+            "`xyzzy` is no command: expected one of submit, read, crash, restart, pause, unpause, isolate, partition, \
+             cut, delay, loss, duplicate, reorder, heal, slow-disk, fail-disk, load, wait, status, stop, resume, pace, \
+             arm, disarm, quit",
         ),
         ("crash", 5, "something is missing after `crash`: expected a node, leader or all, for example `crash leader`"),
         ("crash n0", 6, "`n0`: expected a node, leader or all, for example `crash leader`"),

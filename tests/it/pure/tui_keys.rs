@@ -248,7 +248,7 @@ fn a_key_whose_capability_is_missing_says_why() {
     let mut screen = Screen::with(80, 24, views::healthy(3), views::NONE);
     screen.keys("c");
     assert_eq!(screen.asked(), []);
-    assert!(screen.shows(&["c: nodes of this cluster cannot be crashed"]), "{}", screen.picture());
+    assert!(screen.shows(&["c: that cannot be done from here"]), "{}", screen.picture());
     screen.keys("s");
     assert!(matches!(screen.state.mode, Mode::Prompt(_)), "what needs nothing works");
 }

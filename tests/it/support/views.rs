@@ -5,16 +5,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use raft_tui::control::observation::LinkState;
 use raft_tui::control::{
-    ActiveFault, Answer, Capabilities, ClientsView, ClusterView, Happened, Latency, Life, LinkRule, Links, LoadView,
-    NodeView, Observation, Pace, What, WritesStand,
+    ActiveFault, Answer, Can, Capabilities, ClientsView, ClusterView, Happened, Held, Latency, Life, LinkRule, Links,
+    LoadView, Mode as ControlMode, NodeView, Observation, Pace, What, WritesStand,
 };
 use raft_tui::raft::event::{Mode, StepDown};
 use raft_tui::raft::{
     Cause, Digest, Epoch, Event, EventKind, Index, LogPosition, MessageKind, NodeId, PeerStatus, Role, Term, TermRun,
 };
 
-pub const ALL: Capabilities = Capabilities { crash: true, links: true, clock: true, disks: true };
-pub const NONE: Capabilities = Capabilities { crash: false, links: false, clock: false, disks: false };
+pub const ALL: Capabilities = capabilities(Can::Yes);
+pub const NONE: Capabilities = capabilities(Can::No("that cannot be done from here"));
+
+const fn capabilities(all: Can) -> Capabilities {
+    Capabilities { crash: all, restart: all, pause: all, links: all, clock: all, pace: all, disks: all, arm: all }
+}
 
 fn id(number: u64) -> NodeId {
     NodeId(number)
@@ -60,6 +64,7 @@ pub fn follower(number: u64) -> NodeView {
         commit_latency: Latency::default(),
         apply_latency: Latency::default(),
         notes: Vec::new(),
+        reach: None,
     }
 }
 
@@ -118,6 +123,11 @@ pub fn healthy(count: u64) -> ClusterView {
         writes: WritesStand::Available,
         data_dir: String::from("/tmp/raft-tui-4821 (removed at the end)"),
         dropped_details: 0,
+        held: Held::Lab,
+        mode: ControlMode::Own,
+        chaos: true,
+        alarms: Vec::new(),
+        console_bytes_per_second: None,
     }
 }
 
@@ -179,7 +189,13 @@ pub fn busy() -> ClusterView {
     (down.commit, down.applied) = (Index(117), Index(117));
     down.terms = runs(&[(97, 5), (104, 6)]);
     down.digest = Digest(0x1140_77aa << 96);
-    view.faults = vec![ActiveFault { number: 1, text: String::from("delay n3>n2 80ms"), since_us: 31_790_000 }];
+    view.faults = vec![ActiveFault {
+        number: 1,
+        text: String::from("delay n3>n2 80ms"),
+        since_us: 31_790_000,
+        left_us: None,
+        by: None,
+    }];
     view.links = vec![LinkState {
         links: Links::One { from: id(3), to: id(2) },
         rule: LinkRule::Delay { delay_us: 80_000, jitter_us: 0 },
@@ -238,7 +254,13 @@ pub fn partitioned() -> ClusterView {
         view.nodes[place].digest = Digest(0x77de_0042 << 96);
         view.nodes[2].peers[place] = PeerStatus { mode: Mode::Probe, silent_ticks: 310, ..peer(place as u64 + 1, 122) };
     }
-    view.faults = vec![ActiveFault { number: 1, text: String::from("partition 1,2/3,4,5"), since_us: 38_400_000 }];
+    view.faults = vec![ActiveFault {
+        number: 1,
+        text: String::from("partition 1,2/3,4,5"),
+        since_us: 38_400_000,
+        left_us: None,
+        by: None,
+    }];
     for one in [1, 2] {
         for other in [3, 4, 5] {
             view.links

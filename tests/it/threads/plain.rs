@@ -12,7 +12,7 @@ use raft_tui::cli::lines::Form;
 use raft_tui::cli::plain::run_plain;
 use raft_tui::cluster::Session;
 use raft_tui::control::{
-    Answer, Capabilities, ClientsView, ClusterView, Condition, Happened, Observation, Operation, Pace, Request, What,
+    Answer, ClientsView, ClusterView, Condition, Happened, Held, Mode, Observation, Operation, Pace, Request, What,
     WritesStand,
 };
 use raft_tui::raft::{Cause, Event, EventKind, Index, NodeId, Term};
@@ -39,6 +39,11 @@ fn view() -> ClusterView {
         writes: WritesStand::Stalled { why: "nobody leads".into() },
         data_dir: "memory".into(),
         dropped_details: 0,
+        held: Held::Lab,
+        mode: Mode::Own,
+        chaos: true,
+        alarms: Vec::new(),
+        console_bytes_per_second: None,
     }
 }
 
@@ -106,7 +111,7 @@ impl Stage {
         let (operations, asked) = mpsc::channel(16);
         let (told, observations) = mpsc::channel(16);
         let (published, view) = watch::channel(Arc::new(view()));
-        let capabilities = Capabilities { crash: true, links: true, clock: true, disks: true };
+        let capabilities = crate::support::views::ALL;
         let session = Session { operations, observations, view, capabilities };
         let (input, read) = tokio::io::duplex(1 << 16);
         let (end, ended) = oneshot::channel::<()>();
