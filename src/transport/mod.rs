@@ -8,6 +8,7 @@
 
 pub mod clock;
 pub mod faults;
+pub mod frame;
 pub mod mesh;
 pub mod net;
 
