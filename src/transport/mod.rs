@@ -11,6 +11,8 @@ pub mod faults;
 pub mod frame;
 pub mod mesh;
 pub mod net;
+pub mod tcp;
+pub mod tls;
 
 use tokio::sync::mpsc;
 
