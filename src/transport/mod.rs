@@ -9,6 +9,7 @@
 pub mod clock;
 pub mod faults;
 pub mod frame;
+mod held;
 pub mod mesh;
 pub mod net;
 pub mod tcp;
