@@ -4,6 +4,7 @@
 //! Not here: what an operator sees of it (`tui/`, `cli/`).
 
 pub mod folder;
+pub mod host;
 pub mod local;
 
 use std::path::PathBuf;

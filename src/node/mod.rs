@@ -202,6 +202,12 @@ impl Node {
         self.waiting.len()
     }
 
+    /// Up to where it is applied.
+    #[must_use]
+    pub fn applied(&self) -> Index {
+        self.raft.applied()
+    }
+
     /// The machine, for tests and for reading it as it is (not linearizable).
     #[must_use]
     pub fn machine(&self) -> &dyn StateMachine {

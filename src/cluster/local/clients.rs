@@ -225,7 +225,7 @@ enum Judged {
 fn died(wish: &Wish) -> ClientOutcome {
     match wish {
         Wish::Submit(_) => ClientOutcome::Unknown { why: "the node stopped before it answered" },
-        Wish::Read(_) => ClientOutcome::ReadFailed { why: "the node stopped before it answered" },
+        Wish::Read(_) | Wish::ReadLocal(_) => ClientOutcome::ReadFailed { why: "the node stopped before it answered" },
     }
 }
 

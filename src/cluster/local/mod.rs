@@ -11,7 +11,7 @@
 mod clients;
 mod hosts;
 mod operations;
-mod view;
+pub(super) mod view;
 mod waits;
 
 use std::collections::BTreeMap;
