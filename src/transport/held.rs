@@ -5,6 +5,7 @@
 //! Not here: when something is due (`faults.rs`), where it goes then (`mesh.rs`, `tcp/`).
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::OccupiedEntry;
 
 use tokio::sync::Notify;
 
@@ -32,7 +33,7 @@ impl<T> Held<T> {
 
     /// The next that is due by `now_us`.
     pub(super) fn take_due(&mut self, now_us: u64) -> Option<T> {
-        self.under_way.first_entry().filter(|first| first.key().0 <= now_us).map(|first| first.remove())
+        self.under_way.first_entry().filter(|first| first.key().0 <= now_us).map(OccupiedEntry::remove)
     }
 
     /// When the next is due; compared before and after a change it tells whether the courier must look again.

@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("machine", &["codec", "text", "mutants"]),
     // floor 1
     ("storage", &["codec", "raft", "machine", "mutants"]),
-    ("transport", &["codec", "raft"]),
+    ("transport", &["codec", "text", "raft"]),
     ("trace", &["raft"]),
     ("check", &["codec", "text", "raft", "machine"]),
     // floor 2
