@@ -4,6 +4,7 @@ mod doors;
 mod formats;
 mod kill;
 mod memory;
+mod node;
 mod power;
 mod scripts;
 mod terminal;

@@ -1,8 +1,11 @@
 //! No threads, no disk, no clock.
 
 mod check_verdicts;
+mod control_access;
 mod control_grammar;
+mod control_leases;
 mod control_narrate;
+mod control_pictures;
 mod control_words;
 mod faults_rules;
 mod formats_core;
