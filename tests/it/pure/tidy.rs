@@ -39,6 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "machine",
             "trace",
             "node",
+            "transport",
             "control",
             "door",
             "cluster",
