@@ -1,5 +1,6 @@
 //! No threads, no disk, no clock.
 
+mod check_history;
 mod check_verdicts;
 mod control_grammar;
 mod control_narrate;
