@@ -99,17 +99,18 @@ fn what_cannot_be_written_down_is_told() {
     assert!(err.starts_with("raft-tui: writing the history /dev/full: "), "{err}");
 }
 
-/// Leaders that answer reads without asking anybody: what clients saw is enough to find them out.
+/// Nodes that answer reads before they have applied what is read: what clients saw is enough to find them out. (The run
+/// ends at the first read that its own judge finds wrong; not every one of these shows from outside.)
 #[cfg(feature = "mutants")]
 #[test]
 fn the_history_of_a_variant_with_stale_reads_is_caught() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("history.jsonl");
-    let caught = (1..400).find(|seed| {
+    let caught = (1..60).find(|seed| {
         let seed = seed.to_string();
-        sim(&["--mutants", "M20", "--seed", &seed, "--history", file.to_str().expect("text")]);
+        sim(&["--mutants", "M22", "--seed", &seed, "--history", file.to_str().expect("text")]);
         let text = fs::read_to_string(&file).expect("it is there");
         judge(&history::read(&text).expect("it is a history")).is_err()
     });
-    assert!(caught.is_some(), "400 runs with stale reads look right");
+    assert!(caught.is_some(), "60 runs with stale reads look right");
 }
