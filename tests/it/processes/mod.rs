@@ -7,4 +7,5 @@ mod memory;
 mod node;
 mod power;
 mod scripts;
+mod sim;
 mod terminal;
