@@ -83,10 +83,13 @@ impl Exit {
     /// `None`: the cause says it.
     const fn of_host(error: &HostError) -> Option<Self> {
         match error {
-            HostError::Members(_) | HostError::Open { .. } | HostError::NoChaos { .. } => Some(Self::Configuration),
             HostError::Tokens(TokenError::Open { .. }) => Some(Self::Refused),
             HostError::Tls(error) if error.is_open_key() => Some(Self::Refused),
-            HostError::Tokens(_) | HostError::Tls(_) => Some(Self::Configuration),
+            HostError::Members(_)
+            | HostError::Open { .. }
+            | HostError::NoChaos { .. }
+            | HostError::Tokens(_)
+            | HostError::Tls(_) => Some(Self::Configuration),
             HostError::Folder { .. } => Some(Self::NoDataFolder),
             HostError::NotBootstrapped { .. } => Some(Self::WrongIdentity),
             HostError::Halted { trouble, .. } => Some(Self::of_trouble(*trouble)),

@@ -36,6 +36,7 @@ macro_rules! parts {
         pub const PARTS: u8 = [$($number),+].len() as u8;
 
         /// Numbers and bytes of the parts in which `new` differs from `old`; of all where there is no old.
+        #[expect(clippy::float_cmp, reason = "whatever differs at all has changed")]
         pub fn changes(old: Option<&Picture>, new: &Picture) -> Result<Vec<(u8, Bytes)>, CodecError> {
             let mut parts = Vec::new();
             $(

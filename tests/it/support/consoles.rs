@@ -278,7 +278,7 @@ pub struct Console {
     pub request: u64,
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 impl Console {
     pub async fn enter(wire: Wire, greeting: Greeting) -> Result<Self, Refused> {
