@@ -364,6 +364,7 @@ impl Desk {
             }
             Wish::HealAll => {
                 let healed = self.lock().leases.heal_all();
+                self.spec.node.spare_disk();
                 self.apply_leases();
                 self.happened(format!("heal (by {})", guest.who));
                 Ok(format!("all faults are healed on {id}, {} of them", healed.len()))

@@ -128,6 +128,10 @@ impl Served for Fake {
         self.failed_disks.fetch_add(1, Ordering::Relaxed);
     }
 
+    fn spare_disk(&self) {
+        self.failed_disks.store(0, Ordering::Relaxed);
+    }
+
     fn end(&self, how: Ending) {
         lock(&self.ends).push(how);
     }

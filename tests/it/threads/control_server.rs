@@ -166,7 +166,7 @@ async fn a_session_belongs_to_whose_token_began_it() {
     let again = Greeting { session: 5, ..Greeting::new(Access::Viewer, Some(token(3))) };
     let mut again = stand.enter(again).await.expect("her own session");
     assert!(
-        matches!(again.ask(cut(1, 1_000)).await, Reply::Refused { .. }),
+        matches!(again.ask_as(2, None, cut(1, 1_000)).await, Reply::Refused { .. }),
         "less access, though the session is armed"
     );
     drop(cora);
