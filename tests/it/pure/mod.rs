@@ -27,6 +27,7 @@ mod storage_crash_points;
 mod storage_faults;
 mod text_sanitizer;
 mod tidy;
+mod tui_attached;
 mod tui_keys;
 mod tui_sizes;
 mod tui_theme;
