@@ -1,5 +1,6 @@
 //! No threads, no disk, no clock.
 
+mod check_history;
 mod check_verdicts;
 mod control_grammar;
 mod control_narrate;
@@ -10,9 +11,11 @@ mod formats_trace;
 mod fuzz_codec;
 mod fuzz_core;
 mod fuzz_faults;
+mod history_lines;
 mod kv_commands;
 mod kv_store;
 mod museum;
+mod raft_broken_rules;
 mod raft_checklist_durability;
 mod raft_checklist_elections;
 mod raft_checklist_replication;
