@@ -8,6 +8,7 @@
 //! Not here: threads, sleeping, channels (`driver.rs`, `writer.rs`).
 
 pub mod driver;
+mod known;
 pub mod meters;
 pub mod tracer;
 pub mod waiting;

@@ -204,6 +204,12 @@ impl Rules {
         self.links.get(&(from, to)).is_some_and(|link| link.cut)
     }
 
+    /// Whether messages of `kind` pass from `from` to `to` at all: neither the link nor the kind is cut.
+    #[must_use]
+    pub fn passes(&self, from: NodeId, to: NodeId, kind: MessageKind) -> bool {
+        self.links.get(&(from, to)).is_none_or(|link| !link.cut && !link.cut_kinds.contains(&kind))
+    }
+
     /// Every rule in force, as rules of single directed links, in the order of sender and receiver.
     pub fn list(&self) -> impl Iterator<Item = (Links, LinkRule)> + '_ {
         self.links.iter().flat_map(|((from, to), link)| {

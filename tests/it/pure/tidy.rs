@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("machine", &["codec", "text", "mutants"]),
     // floor 1
     ("storage", &["codec", "raft", "machine", "mutants"]),
-    ("transport", &["codec", "raft"]),
+    ("transport", &["codec", "text", "raft"]),
     ("trace", &["codec", "raft"]),
     ("history", &["codec", "text", "raft", "machine"]),
     // floor 2
@@ -44,6 +44,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "trace",
             "history",
             "node",
+            "transport",
             "control",
             "door",
             "cluster",

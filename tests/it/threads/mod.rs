@@ -10,3 +10,6 @@ mod storage_folder;
 mod storage_interrupted;
 mod storage_torture;
 mod telemetry;
+mod transport_hostile;
+mod transport_tcp;
+mod transport_tls;
