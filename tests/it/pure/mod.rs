@@ -1,5 +1,6 @@
 //! No threads, no disk, no clock.
 
+mod check_history;
 mod check_verdicts;
 mod control_grammar;
 mod control_narrate;
@@ -10,6 +11,7 @@ mod formats_trace;
 mod fuzz_codec;
 mod fuzz_core;
 mod fuzz_faults;
+mod history_lines;
 mod kv_commands;
 mod kv_store;
 mod museum;
