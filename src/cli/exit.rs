@@ -6,7 +6,10 @@
 use std::io;
 use std::process::ExitCode;
 
+use super::headless::settings::Wrong;
+use super::headless::{NotAllowed, NotReached};
 use crate::cluster::ClusterError;
+use crate::control::grammar::GrammarError;
 use crate::node::driver::Trouble;
 use crate::tui::TuiError;
 
@@ -18,6 +21,12 @@ pub enum Exit {
     Fine = 0,
     /// A command or an expectation failed.
     Failed = 1,
+    /// The cluster works, but something is missing or behind.
+    Degraded = 3,
+    /// No majority, no leader, or writes wait.
+    NoQuorum = 4,
+    /// No node was reached, or not in time.
+    NotReached = 5,
     /// The command line makes no sense.
     Usage = 64,
     /// Data is corrupt.
@@ -51,7 +60,8 @@ impl Exit {
         let exit = |cause: &(dyn std::error::Error + 'static)| {
             let cluster = cause.downcast_ref::<ClusterError>().map(Self::of_cluster);
             let screen = || cause.downcast_ref::<TuiError>().map(Self::of_screen);
-            cluster.or_else(screen).or_else(|| cause.downcast_ref::<io::Error>().map(Self::of_io))
+            let headless = || Self::of_headless(cause);
+            cluster.or_else(screen).or_else(headless).or_else(|| cause.downcast_ref::<io::Error>().map(Self::of_io))
         };
         error.chain().find_map(exit).unwrap_or(Self::Failed)
     }
@@ -69,6 +79,18 @@ impl Exit {
             Trouble::Violation => Self::Broken,
             Trouble::OnPurpose => Self::Fine,
         }
+    }
+
+    fn of_headless(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        if let Some(wrong) = cause.downcast_ref::<Wrong>() {
+            return Some(match wrong {
+                Wrong::NoEndpoints | Wrong::Endpoint(_) | Wrong::NoContext { .. } | Wrong::Name(_) => Self::Usage,
+                Wrong::File { .. } | Wrong::NoPlace => Self::Configuration,
+            });
+        }
+        let usage = cause.is::<GrammarError>().then_some(Self::Usage);
+        let refused = || cause.is::<NotAllowed>().then_some(Self::Refused);
+        usage.or_else(refused).or_else(|| cause.is::<NotReached>().then_some(Self::NotReached))
     }
 
     const fn of_screen(error: &TuiError) -> Self {

@@ -5,6 +5,7 @@
 
 pub mod core;
 pub mod exit;
+pub mod headless;
 pub mod lines;
 pub mod plain;
 pub mod sim;
@@ -120,6 +121,9 @@ pub enum Command {
     /// A seed fixes everything that happens. A seed that breaks a rule is told with the evidence and the command that
     /// replays it; the exit code is 70 then.
     Sim(sim::SimArguments),
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "its own subcommands say what they are")]
+    Headless(headless::Headless),
 }
 
 const EXAMPLES: &str = "Examples:
@@ -233,6 +237,7 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
         None => run(&arguments),
         Some(Command::Core) => core::run(io::stdin().lock(), io::stdout().lock()),
         Some(Command::Sim(arguments)) => Ok(sim::run(arguments, &mut io::stdout().lock(), &mut io::stderr())),
+        Some(Command::Headless(headless)) => headless.run(),
     };
     // The panic hook has told what there is to tell.
     match std::panic::catch_unwind(AssertUnwindSafe(job)) {

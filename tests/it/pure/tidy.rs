@@ -38,6 +38,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "codec",
             "text",
             "raft",
             "machine",
@@ -63,6 +64,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("crossterm", &["tui/terminal.rs", "tui/keymap.rs"]),
     ("tui_input", &["tui/"]),
     ("clap", &["cli/"]),
+    ("clap_complete", &["cli/"]),
+    ("clap_mangen", &["cli/"]),
     ("anyhow", &["main.rs", "cli/"]),
     ("serde_json", &["cli/", "door/", "history/"]),
     ("toml", &["tui/theme", "cluster/folder.rs", "cli/"]),
