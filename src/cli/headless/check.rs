@@ -28,7 +28,8 @@ use crate::node::driver::TICK_US;
 pub const EXAMPLE: &str = "Example:
   raft-tui check --expect 5 --lag-critical 100 --seen-critical 2s
 
-Exit codes: 0 fine; 3 degraded; 4 no majority, no leader or writes wait; 5 no node was reached in time.";
+Exit codes: 0 fine; 3 degraded; 4 no majority, no leader, or writes wait;
+5 no node was reached in time.";
 
 /// What is expected.
 #[derive(Clone, Debug, Default, Args)]

@@ -9,7 +9,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use tokio::io::AsyncBufRead;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -27,11 +28,11 @@ use crate::text::sanitize_str;
 
 /// Shown at the end of the help.
 pub const EXAMPLE: &str = "Example:
-  printf '%s\\n' '{\"op\":1,\"f\":\"set\",\"k\":\"x\",\"a\":\"v\"}' '{\"op\":2,\"f\":\"get\",\"k\":\"x\"}' |
+  echo '{\"op\":1,\"f\":\"set\",\"k\":\"x\",\"a\":\"v\"}' |
     raft-tui client --jsonl --endpoint 10.0.0.1:7101
 
-Operations: set, get, del, cas, incr; fields op, f, k, a, via, level, timeout_ms.
-docs/formats.md has all of it, \"Client by lines\".";
+Operations are set, get, del, cas and incr; the fields are op, f, k, a, via,
+level and timeout_ms: docs/formats.md, \"Client by lines\".";
 
 /// Most operations under way; more are read when some have ended.
 const UNDER_WAY_MAX: usize = 1_024;
@@ -114,7 +115,7 @@ pub async fn run(
                     }
                     Err((line, (op, why))) => {
                         exit = Exit::Failed;
-                        writeln!(out, "{}", json!({"op": op, "e": "error", "line": line, "why": why}))?;
+                        writeln!(out, "{}", wrong(&op, line, &why))?;
                         out.flush()?;
                     }
                 }
@@ -122,6 +123,19 @@ pub async fn run(
         }
     }
     Ok(exit)
+}
+
+/// The answer to a line that makes no sense.
+fn wrong(op: &Value, line: u64, why: &str) -> String {
+    #[derive(Serialize)]
+    struct Wrong<'a> {
+        op: &'a Value,
+        e: &'static str,
+        line: u64,
+        why: &'a str,
+    }
+    // Nothing here can fail to be written.
+    serde_json::to_string(&Wrong { op, e: "error", line, why }).unwrap_or_default()
 }
 
 /// Reads one line; an error has the operation's number, if there is one, and why not.

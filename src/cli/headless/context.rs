@@ -14,11 +14,12 @@ use crate::text::sanitize_str;
 
 /// Shown at the end of the help.
 pub const EXAMPLE: &str = "Examples:
-  raft-tui context set prod --endpoints 10.0.0.1:7101,10.0.0.2:7101 --token-file ~/prod.token
+  raft-tui context set prod --endpoints 10.0.0.1:7101 --token-file ~/prod.token
   raft-tui context use prod
   raft-tui status
 
-Contexts are in $RAFT_TUI_CONFIG, else in raft-tui/contexts.toml below $XDG_CONFIG_HOME or ~/.config.";
+Contexts are in $RAFT_TUI_CONFIG, else in raft-tui/contexts.toml below
+$XDG_CONFIG_HOME or ~/.config.";
 
 /// What to do with contexts.
 #[derive(Clone, Debug, Args)]

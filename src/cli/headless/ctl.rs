@@ -26,7 +26,8 @@ use crate::raft::NodeId;
 pub const EXAMPLE: &str = "Examples:
   raft-tui ctl status
   raft-tui ctl crash leader --yes --arm 'drill of Tuesday'
-  printf 'partition 1,2/3,4,5\\nwait leader\\nheal\\n' | raft-tui ctl --script - --yes
+  raft-tui ctl 'cut n3>n2' --yes --arm 'drill' --hold 30s
+  raft-tui ctl --script drill.txt --yes --arm 'drill'
 
 Faults end with the session that put them there; --hold keeps it open.
 Exit codes: 0 done; 1 an operation failed; 64 no such operation; 77 not allowed.";

@@ -28,7 +28,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use tokio::sync::watch as latest;
 
 use super::Exit;
-use crate::cluster::{Session, Spec, local};
+use crate::cluster::local::{self, Guard};
+use crate::cluster::{Session, Spec};
 use crate::control::{Access, words};
 use settings::{Settings, Wrong};
 
@@ -140,6 +141,14 @@ pub fn time(text: &str) -> Result<Duration, words::WordError> {
 #[error("{0}")]
 pub struct NotReached(pub String);
 
+impl NotReached {
+    /// No node answered in time.
+    #[must_use]
+    pub fn in_time() -> Self {
+        Self("no node was reached in time; see that they run, and their control addresses".into())
+    }
+}
+
 /// It was not allowed; the sentence says what would help.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
@@ -182,21 +191,6 @@ impl End {
     }
 }
 
-/// Ends when the cluster has been let go.
-pub enum Guard {
-    /// A cluster in this process.
-    Lab(local::Guard),
-}
-
-impl Guard {
-    /// Waits until the cluster has been let go.
-    pub async fn ended(self) {
-        match self {
-            Self::Lab(guard) => drop(guard.ended().await),
-        }
-    }
-}
-
 /// How long a cluster in this process may take to end.
 const CLOSING: Duration = Duration::from_secs(5);
 /// How long what is left of the program may take: a read of standard input.
@@ -216,7 +210,7 @@ pub fn connect(endpoints: &Endpoints, access: Access) -> anyhow::Result<(Session
     {
         let nodes = nodes.parse().map_err(|_| Wrong::Endpoint(one.clone()))?;
         let (session, guard) = local::start(Spec::new(nodes).real_time().in_memory())?;
-        return Ok((session, Guard::Lab(guard)));
+        return Ok((session, guard));
     }
     attach(&endpoints, access)
 }

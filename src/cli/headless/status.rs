@@ -60,9 +60,7 @@ pub async fn run(session: Session, arguments: &StatusArguments, out: &mut dyn Wr
         }
     }
     if !is_reached(&view) {
-        return Err(
-            NotReached("no node was reached in time; see that they run, and their control addresses".into()).into()
-        );
+        return Err(NotReached::in_time().into());
     }
     Ok(Exit::Fine)
 }
@@ -284,7 +282,9 @@ struct Known {
     quarantined: Option<bool>,
     receiving: Option<[N; 2]>,
     messages: Option<Messages>,
+    /// Not measured yet.
     bytes: Option<N>,
+    /// Not measured yet.
     dropped: Option<N>,
     elections: Option<N>,
     sync: Option<Sync>,
@@ -305,7 +305,13 @@ struct Log {
 struct Messages {
     received: N,
     sent: N,
-    by_type: Option<BTreeMap<&'static str, [N; 2]>>,
+    by_type: BTreeMap<&'static str, Count>,
+}
+
+#[derive(Debug, Serialize)]
+struct Count {
+    received: N,
+    sent: N,
 }
 
 #[derive(Debug, Serialize)]
@@ -415,10 +421,18 @@ impl Known {
             lag: lag(view, node).map(N),
             quarantined: Some(node.quarantined),
             receiving: node.receiving.map(|(here, all)| [N(here), N(all)]),
-            messages: Some(Messages { received: N(node.messages_in), sent: N(node.messages_out), by_type: None }),
+            messages: Some(Messages {
+                received: N(node.messages_in),
+                sent: N(node.messages_out),
+                by_type: node
+                    .messages_by_kind
+                    .iter()
+                    .map(|(kind, received, sent)| (kind.name(), Count { received: N(*received), sent: N(*sent) }))
+                    .collect(),
+            }),
             bytes: None,
             dropped: None,
-            elections: None,
+            elections: Some(N(node.elections)),
             sync: Some(Sync { p50_us: node.sync.p50_us.map(N), p99_us: node.sync.p99_us.map(N) }),
             digest: Some(format!("{:032x}", node.digest.0)),
             peers: node.heartbeat.is_some().then(|| node.peers.iter().map(Peer::of).collect()),

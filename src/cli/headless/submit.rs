@@ -22,7 +22,8 @@ pub const SUBMIT_EXAMPLE: &str = "Examples:
   raft-tui submit INCR hits --via n2
   raft-tui submit CAS city NONE Oslo -o json
 
-Exit codes: 0 applied; 1 not applied, or unknown (the message says which); 5 not reached.";
+Exit codes: 0 applied; 1 not applied, or unknown (the message says which);
+5 no node was reached.";
 
 /// Shown at the end of the help.
 pub const READ_EXAMPLE: &str = "Examples:

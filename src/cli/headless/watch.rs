@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
 use super::super::Exit;
 use super::super::lines::Form;
@@ -69,9 +69,7 @@ pub async fn run(session: Session, arguments: &WatchArguments, out: &mut dyn Wri
         () = end.came() => return Ok(Exit::Fine),
     };
     if !is_reached(&first) {
-        return Err(
-            NotReached("no node was reached in time; see that they run, and their control addresses".into()).into()
-        );
+        return Err(NotReached::in_time().into());
     }
     let mut last = standing(form, &first);
     writeln!(out, "{last}")?;
@@ -117,6 +115,18 @@ fn tell(form: Form, told: &Arc<Happened>, last_number: &mut u64, out: &mut dyn W
     Ok(())
 }
 
+#[derive(Serialize)]
+struct Standing {
+    e: &'static str,
+    leader: Option<String>,
+    term: Option<u64>,
+    members: usize,
+    running: Vec<String>,
+    writes: Option<String>,
+    faults: Vec<String>,
+    alarms: Vec<String>,
+}
+
 /// The standing of the cluster in one line; another line is another standing.
 fn standing(form: Form, view: &Arc<ClusterView>) -> String {
     match form {
@@ -130,17 +140,18 @@ fn standing(form: Form, view: &Arc<ClusterView>) -> String {
                 view.nodes.iter().filter(|node| node.is_running()).map(|node| node.id.to_string()).collect();
             let faults: Vec<String> = view.faults.iter().map(|fault| safe(&fault.text)).collect();
             let alarms: Vec<String> = view.alarms.iter().map(|alarm| safe(&alarm.text)).collect();
-            json!({
-                "e": "status",
-                "leader": view.leader().map(|leader| leader.id.to_string()),
-                "term": view.leader().map(|leader| leader.term.0),
-                "members": view.nodes.len(),
-                "running": running,
-                "writes": writes,
-                "faults": faults,
-                "alarms": alarms,
-            })
-            .to_string()
+            let line = Standing {
+                e: "status",
+                leader: view.leader().map(|leader| leader.id.to_string()),
+                term: view.leader().map(|leader| leader.term.0),
+                members: view.nodes.len(),
+                running,
+                writes,
+                faults,
+                alarms,
+            };
+            // Nothing here can fail to be written.
+            serde_json::to_string(&line).unwrap_or_default()
         }
     }
 }

@@ -2,6 +2,9 @@
 
 mod clock;
 mod cluster_local;
+mod headless_client;
+mod headless_load;
+mod headless_status;
 mod mesh;
 mod plain;
 mod storage_contract;

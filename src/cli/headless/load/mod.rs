@@ -174,9 +174,7 @@ pub async fn run(
     let hand = Hand::take(session);
     let patience = arguments.endpoints.patience();
     if !is_reached(&*hand.settled(patience).await) {
-        return Err(
-            NotReached("no node was reached in time; see that they run, and their control addresses".into()).into()
-        );
+        return Err(NotReached::in_time().into());
     }
     hand.arm(Access::Operator, &arguments.arm, patience).await.map_err(NotAllowed)?;
     // The first election is not what is measured; a cluster that finds no leader is measured as it is.
