@@ -175,6 +175,9 @@ fn read_fields(fields: &mut Value, patience: Duration) -> Result<(Operation, Dur
         }
         _ => return Err("the field `level` is none of linearizable, lease and local".into()),
     }
+    if !fields["f"].as_str().is_some_and(|f| ["get", "set", "del", "cas", "incr"].contains(&f)) {
+        return Err("the field `f` is none of get, set, del, cas and incr".into());
+    }
     // What is asked is written as in a history: there it is read.
     fields["e"] = "invoke".into();
     fields["c"] = "c1".into();

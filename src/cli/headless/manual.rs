@@ -14,7 +14,7 @@ use super::super::{Arguments, Exit};
 
 /// Shown at the end of the help.
 pub const COMPLETIONS_EXAMPLE: &str = "Example:
-  raft-tui completions bash > ~/.local/share/bash-completion/completions/raft-tui";
+  raft-tui completions bash > /etc/bash_completion.d/raft-tui";
 
 /// Shown at the end of the help.
 pub const MAN_EXAMPLE: &str = "Examples:
