@@ -56,18 +56,18 @@ struct Seen {
     end: Option<End>,
 }
 
-fn malformed(evidence: String) -> Box<Violation> {
-    Box::new(Violation { property: Property::Outcomes, evidence })
+fn malformed(evidence: String) -> Violation {
+    Violation { property: Property::Outcomes, evidence }
 }
 
 /// Judges the history. An error is a broken rule of the format ([`Property::Outcomes`]) or a key whose operations no
 /// order explains ([`Property::Linearizability`]), with the operations named.
-pub fn judge(records: &[Record]) -> Result<Summary, Box<Violation>> {
+pub fn judge(records: &[Record]) -> Result<Summary, Violation> {
     judge_within(records, STEPS_MAX)
 }
 
 /// As [`judge`], with at most so many steps a key.
-pub fn judge_within(records: &[Record], steps_max: usize) -> Result<Summary, Box<Violation>> {
+pub fn judge_within(records: &[Record], steps_max: usize) -> Result<Summary, Violation> {
     let operations = pair(records)?;
     let mut summary = Summary { operations: operations.len() as u64, ..Summary::default() };
     let mut keys: BTreeMap<&Bytes, Vec<&Seen>> = BTreeMap::new();
@@ -87,7 +87,7 @@ pub fn judge_within(records: &[Record], steps_max: usize) -> Result<Summary, Box
             Found::Undecided => summary.too_hard.push(key.clone()),
             Found::Impossible(stuck) => {
                 let evidence = evidence(key, &seen, &stuck);
-                return Err(Box::new(Violation { property: Property::Linearizability, evidence }));
+                return Err(Violation { property: Property::Linearizability, evidence });
             }
         }
     }
@@ -95,7 +95,7 @@ pub fn judge_within(records: &[Record], steps_max: usize) -> Result<Summary, Box
 }
 
 /// Joins each operation with its end, and holds the records against the rules of the format.
-fn pair(records: &[Record]) -> Result<Vec<Seen>, Box<Violation>> {
+fn pair(records: &[Record]) -> Result<Vec<Seen>, Violation> {
     let mut operations: Vec<Seen> = Vec::new();
     let mut places: BTreeMap<u64, usize> = BTreeMap::new();
     let mut busy: BTreeMap<String, u64> = BTreeMap::new();
@@ -143,7 +143,7 @@ fn pair(records: &[Record]) -> Result<Vec<Seen>, Box<Violation>> {
 }
 
 /// What the operation did with its key; nothing for one that failed and for a read without an answer.
-fn act(seen: &Seen) -> Result<Option<Operation>, Box<Violation>> {
+fn act(seen: &Seen) -> Result<Option<Operation>, Violation> {
     let (returned, reply) = match &seen.end {
         Some(End::Fail) => return Ok(None),
         Some(End::Ok { at, reply }) => (Some(*at), Some(reply)),

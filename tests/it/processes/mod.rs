@@ -7,4 +7,5 @@ mod kill;
 mod memory;
 mod power;
 mod scripts;
+mod sim;
 mod terminal;

@@ -11,7 +11,7 @@ use crate::support::histories::{History, bytes, cas, drawn, set, value};
 
 /// The evidence against a history that cannot be.
 fn wrong(history: &History) -> String {
-    let Violation { property, evidence } = *judge(&history.records).expect_err("it cannot be");
+    let Violation { property, evidence } = judge(&history.records).expect_err("it cannot be");
     assert_eq!(property, Property::Linearizability, "{evidence}");
     evidence
 }

@@ -167,3 +167,15 @@ fn time_never_goes_back_in_a_history() {
     assert_eq!((first.t_ns, end.t_ns), (10, 10));
     assert_eq!(recorder.invoke(1, 7, bytes("x"), Ask::Get, None), None, "there is no such client");
 }
+
+#[test]
+fn the_examples_of_the_documentation_are_records() {
+    let text = include_str!("../../../docs/formats.md");
+    let examples: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("    {\"e\":")).collect();
+    assert_eq!(examples.len(), 4);
+    for example in examples {
+        let example = format!("{{\"e\":{example}");
+        let record = parse(&example).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(line(&record), example);
+    }
+}

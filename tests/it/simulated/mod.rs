@@ -3,6 +3,7 @@
 mod regressions;
 mod replay;
 mod swarm;
+mod watched;
 
 use raft_tui::sim::{Ended, Limits, Plan, Profile, World};
 

@@ -120,7 +120,7 @@ pub fn drawn(seed: u64, operations: u64, clients: usize, a_key: u64, unknown: u6
             None if asked < operations => {
                 asked += 1;
                 let generation = asked / a_key;
-                let number = generation % 4 == 0;
+                let number = generation.is_multiple_of(4);
                 let key = bytes(&format!("k{generation}"));
                 let known = store.get(&key).cloned();
                 let ask = match luck.below(10) {

@@ -18,4 +18,5 @@ pub mod session;
 pub mod syncs;
 pub mod telling;
 pub mod terminal;
+pub mod trace_checker;
 pub mod views;
