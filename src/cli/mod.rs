@@ -21,8 +21,8 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::Targets;
 
-use crate::cluster::local::{self, Guard};
-use crate::cluster::{Disks, Session, Spec};
+use crate::cluster::local;
+use crate::cluster::{Disks, Guard, Session, Spec};
 use crate::control::{Pace, words};
 use crate::telemetry::{self, Telemetry};
 use crate::text::{is_safe, sanitize_str};
