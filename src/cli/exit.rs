@@ -80,7 +80,8 @@ impl Exit {
 
     fn of_cluster(error: &ClusterError) -> Self {
         match error {
-            ClusterError::Nodes { .. } => Self::Usage,
+            ClusterError::Nodes { .. } | ClusterError::MemoryProcesses => Self::Usage,
+            ClusterError::NoAnswer { .. } => Self::Io,
             ClusterError::OtherMembers { .. } | ClusterError::Newer { .. } => Self::Configuration,
             ClusterError::Locked { .. } | ClusterError::Io { doing: "making", .. } => Self::NoDataFolder,
             ClusterError::NotOurs { .. } => Self::WrongIdentity,

@@ -7,6 +7,7 @@
 //! Not here: how a node is asked ([`Door`]), what it does with a request (`node/`).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -226,6 +227,17 @@ pub(super) struct LoadCount {
     pub(super) unknown: u64,
     /// Not even sent, because too many were waiting.
     pub(super) held_back: u64,
+}
+
+impl fmt::Display for LoadCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { applied, not_applied, unknown, held_back } = self;
+        write!(f, "{applied} applied, {not_applied} not applied, {unknown} unknown")?;
+        if *held_back > 0 {
+            write!(f, ", {held_back} held back because too many were waiting")?;
+        }
+        Ok(())
+    }
 }
 
 /// A load that runs.

@@ -6,6 +6,8 @@
 mod clients;
 pub mod folder;
 pub mod local;
+pub mod process;
+pub mod remote;
 mod waits;
 
 use std::path::PathBuf;
@@ -187,6 +189,17 @@ pub enum ClusterError {
         /// Which file.
         path: PathBuf,
         /// Why.
+        why: String,
+    },
+    /// Processes cannot share memory.
+    #[error("processes keep their logs on disk: leave --memory away")]
+    MemoryProcesses,
+    /// Nobody to attach to.
+    #[error("no node of {addresses} answers ({why}); see that one runs and that this is its control address")]
+    NoAnswer {
+        /// Where it was tried.
+        addresses: String,
+        /// What went wrong at each.
         why: String,
     },
     /// A file operation failed.

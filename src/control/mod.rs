@@ -8,6 +8,8 @@
 //! Kept true: an operation says what is wished; only observations say what is.
 //! Not here: how a cluster is held (`cluster/`), how it is drawn (`tui/`), the same over a wire.
 
+pub mod admit;
+pub mod client;
 pub mod grammar;
 pub mod narrate;
 pub mod observation;

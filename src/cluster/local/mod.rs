@@ -118,7 +118,7 @@ pub fn start(spec: Spec) -> Result<(Session, Guard), ClusterError> {
     Ok((session, Guard::new(hub)))
 }
 
-fn empty_view() -> ClusterView {
+pub(super) fn empty_view() -> ClusterView {
     ClusterView {
         version: 0,
         name: String::new(),

@@ -350,13 +350,8 @@ impl Hub {
         let tell = self.teller(id);
         let clients = self.clients.clone();
         let finished = move |count: LoadCount| {
-            let LoadCount { applied, not_applied, unknown, held_back } = count;
-            let mut what = format!("{applied} applied, {not_applied} not applied, {unknown} unknown");
-            if held_back > 0 {
-                what = format!("{what}, {held_back} held back because too many were waiting");
-            }
             if duration_us.is_some() {
-                tokio::spawn(tell(Answer::Done(what)));
+                tokio::spawn(tell(Answer::Done(count.to_string())));
             }
         };
         // A load that takes the place of another ends it.
