@@ -6,7 +6,10 @@
 use std::io;
 use std::process::ExitCode;
 
+use super::config::ConfigError;
 use crate::cluster::ClusterError;
+use crate::cluster::host::HostError;
+use crate::control::tokens::TokenError;
 use crate::node::driver::Trouble;
 use crate::tui::TuiError;
 
@@ -51,7 +54,13 @@ impl Exit {
         let exit = |cause: &(dyn std::error::Error + 'static)| {
             let cluster = cause.downcast_ref::<ClusterError>().map(Self::of_cluster);
             let screen = || cause.downcast_ref::<TuiError>().map(Self::of_screen);
-            cluster.or_else(screen).or_else(|| cause.downcast_ref::<io::Error>().map(Self::of_io))
+            let host = || cause.downcast_ref::<HostError>().and_then(Self::of_host);
+            let config = || cause.downcast_ref::<ConfigError>().map(|_| Self::Configuration);
+            cluster
+                .or_else(screen)
+                .or_else(host)
+                .or_else(config)
+                .or_else(|| cause.downcast_ref::<io::Error>().map(Self::of_io))
         };
         error.chain().find_map(exit).unwrap_or(Self::Failed)
     }
@@ -68,6 +77,20 @@ impl Exit {
             Trouble::Newer => Self::Configuration,
             Trouble::Violation => Self::Broken,
             Trouble::OnPurpose => Self::Fine,
+        }
+    }
+
+    /// `None`: the cause says it.
+    const fn of_host(error: &HostError) -> Option<Self> {
+        match error {
+            HostError::Members(_) | HostError::Open { .. } | HostError::NoChaos { .. } => Some(Self::Configuration),
+            HostError::Tokens(TokenError::Open { .. }) => Some(Self::Refused),
+            HostError::Tls(error) if error.is_open_key() => Some(Self::Refused),
+            HostError::Tokens(_) | HostError::Tls(_) => Some(Self::Configuration),
+            HostError::Folder { .. } => Some(Self::NoDataFolder),
+            HostError::NotBootstrapped { .. } => Some(Self::WrongIdentity),
+            HostError::Halted { trouble, .. } => Some(Self::of_trouble(*trouble)),
+            HostError::Peers(_) | HostError::Control { .. } | HostError::Storage(_) | HostError::Audit { .. } => None,
         }
     }
 

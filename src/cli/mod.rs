@@ -3,9 +3,11 @@
 //! Kept true: a command line that makes no sense changes nothing, says what is wrong and ends with 64.
 //! Not here: what a session does (`cluster/`), the window (`tui/`), the log file (`telemetry.rs`).
 
+pub mod config;
 pub mod core;
 pub mod exit;
 pub mod lines;
+pub mod node;
 pub mod plain;
 pub mod sim;
 pub mod trace;
@@ -115,6 +117,11 @@ pub enum Command {
     /// No clock, no disk, no network: nothing happens until a command says so. For teaching, for other people's test
     /// suites, for a debugger. The commands are in docs/formats.md, "A door into the core".
     Core,
+    /// One node of a cluster of processes
+    ///
+    /// It speaks with its peers over TCP and with consoles on a port of its own. Settings may stand in a file; flags go
+    /// before it. It ends in order on SIGTERM.
+    Node(Box<node::NodeArguments>),
     /// Run simulated clusters in virtual time, with every fault, and judge them after every event
     ///
     /// A seed fixes everything that happens. A seed that breaks a rule is told with the evidence and the command that
@@ -232,6 +239,7 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
     let job = || match &arguments.command {
         None => run(&arguments),
         Some(Command::Core) => core::run(io::stdin().lock(), io::stdout().lock()),
+        Some(Command::Node(arguments)) => node::run(arguments),
         Some(Command::Sim(arguments)) => Ok(sim::run(arguments, &mut io::stdout().lock(), &mut io::stderr())),
     };
     // The panic hook has told what there is to tell.

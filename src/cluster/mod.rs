@@ -5,6 +5,7 @@
 
 mod clients;
 pub mod folder;
+pub mod host;
 pub mod local;
 pub mod process;
 pub mod remote;

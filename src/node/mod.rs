@@ -8,6 +8,7 @@
 //! Not here: threads, sleeping, channels (`driver.rs`, `writer.rs`).
 
 pub mod driver;
+mod known;
 pub mod meters;
 pub mod tracer;
 pub mod waiting;
@@ -200,6 +201,12 @@ impl Node {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Up to where it is applied.
+    #[must_use]
+    pub fn applied(&self) -> Index {
+        self.raft.applied()
     }
 
     /// The machine, for tests and for reading it as it is (not linearizable).

@@ -29,6 +29,7 @@ impl clients::Door for Door {
             let (wish, is_read) = match wish {
                 driver::Wish::Submit(command) => (Wish::Submit { command }, false),
                 driver::Wish::Read(query) => (Wish::Read { query, level: Level::Linearizable }, true),
+                driver::Wish::ReadLocal(query) => (Wish::Read { query, level: Level::Local }, true),
             };
             match asker.ask(wish, None, within).await {
                 Ok(reply) => outcome(reply),

@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("machine", &["codec", "text", "mutants"]),
     // floor 1
     ("storage", &["codec", "raft", "machine", "mutants"]),
-    ("transport", &["codec", "raft"]),
+    ("transport", &["codec", "text", "raft"]),
     ("trace", &["raft"]),
     ("check", &["codec", "text", "raft", "machine"]),
     // floor 2
@@ -59,7 +59,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tui_input", &["tui/"]),
     ("clap", &["cli/"]),
     ("anyhow", &["main.rs", "cli/"]),
-    ("serde_json", &["cli/", "door/", "sim/"]),
+    ("serde_json", &["cli/", "door/", "sim/", "control/audit.rs"]),
     ("toml", &["tui/theme", "cluster/folder.rs", "cli/"]),
     ("tracing_appender", &["telemetry.rs"]),
     ("tracing_subscriber", &["telemetry.rs", "cli/"]),
@@ -94,6 +94,10 @@ const PURE: &[&str] = &[
     "control/grammar.rs",
     "control/words.rs",
     "control/narrate.rs",
+    "control/access.rs",
+    "control/leases.rs",
+    "control/pictures.rs",
+    "control/server/requests.rs",
     "tui/update/",
     "tui/view/",
     "tui/state.rs",

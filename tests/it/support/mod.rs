@@ -17,3 +17,4 @@ pub mod syncs;
 pub mod telling;
 pub mod terminal;
 pub mod views;
+pub mod wire;
