@@ -3,10 +3,12 @@
 //! Kept true: a command line that makes no sense changes nothing, says what is wrong and ends with 64.
 //! Not here: what a session does (`cluster/`), the window (`tui/`), the log file (`telemetry.rs`).
 
+pub mod config;
 pub mod core;
 pub mod exit;
 pub mod headless;
 pub mod lines;
+pub mod node;
 pub mod plain;
 pub mod sim;
 pub mod trace;
@@ -22,8 +24,8 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::Targets;
 
-use crate::cluster::local::{self, Guard};
-use crate::cluster::{Disks, Session, Spec};
+use crate::cluster::local;
+use crate::cluster::{Disks, Guard, Session, Spec};
 use crate::control::{Pace, words};
 use crate::telemetry::{self, Telemetry};
 use crate::text::{is_safe, sanitize_str};
@@ -116,6 +118,11 @@ pub enum Command {
     /// No clock, no disk, no network: nothing happens until a command says so. For teaching, for other people's test
     /// suites, for a debugger. The commands are in docs/formats.md, "A door into the core".
     Core,
+    /// One node of a cluster of processes
+    ///
+    /// It speaks with its peers over TCP and with consoles on a port of its own. Settings may stand in a file; flags go
+    /// before it. It ends in order on SIGTERM.
+    Node(Box<node::NodeArguments>),
     /// Run simulated clusters in virtual time, with every fault, and judge them after every event
     ///
     /// A seed fixes everything that happens. A seed that breaks a rule is told with the evidence and the command that
@@ -236,6 +243,7 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
     let job = || match &arguments.command {
         None => run(&arguments),
         Some(Command::Core) => core::run(io::stdin().lock(), io::stdout().lock()),
+        Some(Command::Node(arguments)) => node::run(arguments),
         Some(Command::Sim(arguments)) => sim::run(arguments, &mut io::stdout().lock(), &mut io::stderr()),
         Some(Command::Headless(headless)) => headless.run(),
     };

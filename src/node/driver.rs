@@ -98,6 +98,8 @@ pub enum Wish {
     Submit(Bytes),
     /// Answer this query, linearizably.
     Read(Bytes),
+    /// Answer this query from what is applied here, however old.
+    ReadLocal(Bytes),
 }
 
 /// A client's request; a dropped answer means that the node died first.
@@ -341,7 +343,7 @@ fn trouble(error: &StorageError) -> Trouble {
         StorageError::Injected(_) => Trouble::OnPurpose,
         StorageError::NoSpace { .. } => Trouble::NoSpace,
         StorageError::Locked { .. } => Trouble::Locked,
-        StorageError::WrongIdentity { .. } => Trouble::WrongStore,
+        StorageError::WrongIdentity { .. } | StorageError::Foreign { .. } => Trouble::WrongStore,
         StorageError::NewerFormat { .. } => Trouble::Newer,
         StorageError::Amnesia { .. } | StorageError::Corrupt { .. } => Trouble::Corrupt,
         _ => Trouble::Disk,
@@ -449,7 +451,7 @@ impl Driver {
                         Job::Failed(error) => return End::Halted(error.to_string(), trouble(&error)),
                     },
                     Some(envelope) = self.link.incoming.recv() => inputs.push(NodeInput::Receive(envelope)),
-                    Some(request) = self.wishes.recv() => inputs.push(self.wish(request)),
+                    Some(request) = self.wishes.recv() => inputs.extend(self.wish(request)),
                 }
                 if self.clock.is_stopped() {
                     continue;
@@ -478,7 +480,7 @@ impl Driver {
             } else if let Ok(envelope) = self.link.incoming.try_recv() {
                 inputs.push(NodeInput::Receive(envelope));
             } else if let Ok(request) = self.wishes.try_recv() {
-                inputs.push(self.wish(request));
+                inputs.extend(self.wish(request));
             } else {
                 break;
             }
@@ -497,14 +499,22 @@ impl Driver {
         }
     }
 
-    fn wish(&mut self, request: ClientRequest) -> NodeInput {
-        self.tickets += 1;
-        let ticket = Ticket(self.tickets);
-        self.clients.insert(ticket, request.answer);
-        match request.wish {
+    fn wish(&mut self, request: ClientRequest) -> Option<NodeInput> {
+        let ticket = Ticket(self.tickets + 1);
+        let input = match request.wish {
             Wish::Submit(command) => NodeInput::Submit { ticket, command },
             Wish::Read(query) => NodeInput::Read { ticket, query },
-        }
+            Wish::ReadLocal(query) => {
+                let value =
+                    ClientOutcome::Value { index: self.node.applied(), reply: self.node.machine().query(&query) };
+                // A client that has gone away needs no answer.
+                let _ = request.answer.send(value);
+                return None;
+            }
+        };
+        self.tickets += 1;
+        self.clients.insert(ticket, request.answer);
+        Some(input)
     }
 
     fn turn(&mut self, inputs: &mut Vec<NodeInput>) -> Result<(), End> {

@@ -87,7 +87,9 @@ impl Folder {
             match name.as_str() {
                 "fence" => return Ok(()),
                 "lock" | "fence.tmp" => {}
-                "mark" | "mark.tmp" | "db" | "snap" | "journal.aside" | "salvage.tmp" => lost = Some(Ok(name)),
+                "mark" | "mark.tmp" | "db" | "snap" | "journal.aside" | "salvage.tmp" | "peers" | "peers.tmp" => {
+                    lost = Some(Ok(name));
+                }
                 _ if name.starts_with("db.broken-") => lost = Some(Ok(name)),
                 _ => {
                     lost = Some(Err(name));

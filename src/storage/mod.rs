@@ -6,6 +6,7 @@
 //! | `memory.rs` | the same in memory, with a second half that a crash forgets |
 //! | `fence.rs`, `mark.rs` | term and vote; how far the log was promised |
 //! | `snapshots.rs` | bodies of snapshots |
+//! | `known.rs` | the stores of peers that were met |
 //! | `slots.rs`, `files.rs`, `records.rs` | bytes and files under these |
 //! | `outline.rs`, `judge.rs` | what a group of writes does to a log; whether a log is what was promised |
 //! | `salvage.rs` | a database that does not open any more |
@@ -26,6 +27,7 @@ pub mod files;
 pub mod fjall;
 mod folder;
 mod judge;
+pub mod known;
 pub mod mark;
 pub mod memory;
 mod outline;

@@ -154,6 +154,11 @@ impl Rules {
         Self { base_delay_us, members: members.into_iter().collect(), links: BTreeMap::new() }
     }
 
+    /// Between whom links are.
+    pub fn members(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.members.iter().copied()
+    }
+
     /// How long each message takes without any fault, in microseconds of cluster time.
     #[must_use]
     pub const fn base_delay_us(&self) -> u64 {
@@ -202,6 +207,12 @@ impl Rules {
     #[must_use]
     pub fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
         self.links.get(&(from, to)).is_some_and(|link| link.cut)
+    }
+
+    /// Whether messages of `kind` pass from `from` to `to` at all: neither the link nor the kind is cut.
+    #[must_use]
+    pub fn passes(&self, from: NodeId, to: NodeId, kind: MessageKind) -> bool {
+        self.links.get(&(from, to)).is_none_or(|link| !link.cut && !link.cut_kinds.contains(&kind))
     }
 
     /// Every rule in force, as rules of single directed links, in the order of sender and receiver.

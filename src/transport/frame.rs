@@ -4,7 +4,8 @@
 //! | length, 4 bytes, big endian | xxh3-64 of the value, 8 bytes, little endian | value (codec.rs) |
 //! ```
 //!
-//! The length counts checksum and value. It is looked at before anything is allocated, the checksum before anything is
+//! The checksum starts from a seed, 0 in a handshake; nodes agree on another for each connection, so that frames of one
+//! connection are worth nothing on another. The length counts checksum and value. It is looked at before anything is allocated, the checksum before anything is
 //! decoded. The same frames carry what nodes say to each other and what consoles and nodes say.
 //!
 //! Kept true: a frame longer than the limit is refused by its length alone; bytes that were altered are never decoded.
@@ -20,7 +21,7 @@ use serde::de::DeserializeOwned;
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio_serde::{Deserializer, Serializer};
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::net::Wire;
 use crate::codec::{self, CodecError};
@@ -57,7 +58,9 @@ pub enum FrameError {
 }
 
 /// Values with a checksum before them.
-struct Checked;
+struct Checked {
+    seed: u64,
+}
 
 impl<T: Serialize> Serializer<T> for Checked {
     type Error = FrameError;
@@ -65,7 +68,7 @@ impl<T: Serialize> Serializer<T> for Checked {
     fn serialize(self: Pin<&mut Self>, value: &T) -> Result<Bytes, FrameError> {
         let value = codec::encode(value)?;
         let mut frame = BytesMut::with_capacity(CHECKSUM_BYTES + value.len());
-        frame.put_u64_le(xxh3_64(&value));
+        frame.put_u64_le(xxh3_64_with_seed(&value, self.seed));
         frame.put_slice(&value);
         Ok(frame.freeze())
     }
@@ -77,7 +80,7 @@ impl<T: DeserializeOwned> Deserializer<T> for Checked {
     fn deserialize(self: Pin<&mut Self>, frame: &BytesMut) -> Result<T, FrameError> {
         let altered = FrameError::Altered { bytes: frame.len() };
         let Some((checksum, value)) = frame.split_first_chunk::<CHECKSUM_BYTES>() else { return Err(altered) };
-        if u64::from_le_bytes(*checksum) != xxh3_64(value) {
+        if u64::from_le_bytes(*checksum) != xxh3_64_with_seed(value, self.seed) {
             return Err(altered);
         }
         Ok(codec::decode(value)?)
@@ -95,14 +98,15 @@ pub fn frames(wire: Wire, max_bytes: usize) -> (FrameReader, FrameWriter) {
     let mut written = FramedWrite::new(write, lengths(max_bytes));
     written.set_backpressure_boundary(GATHERED_BYTES);
     (
-        FrameReader { frames: FramedRead::new(read, lengths(max_bytes)), bytes: 0 },
-        FrameWriter { frames: written, max_bytes, bytes: 0 },
+        FrameReader { frames: FramedRead::new(read, lengths(max_bytes)), seed: 0, bytes: 0 },
+        FrameWriter { frames: written, max_bytes, seed: 0, bytes: 0 },
     )
 }
 
 /// Frames that come in.
 pub struct FrameReader {
     frames: FramedRead<ReadHalf<Wire>, LengthDelimitedCodec>,
+    seed: u64,
     bytes: u64,
 }
 
@@ -112,12 +116,23 @@ impl FrameReader {
     pub async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         let Some(frame) = self.frames.next().await.transpose()? else { return Ok(None) };
         self.bytes += frame.len() as u64 + 4;
-        Pin::new(&mut Checked).deserialize(&frame).map(Some)
+        Pin::new(&mut Checked { seed: self.seed }).deserialize(&frame).map(Some)
+    }
+
+    /// Whether a frame has begun to come in and is not whole yet.
+    #[must_use]
+    pub fn is_midway(&self) -> bool {
+        !self.frames.read_buffer().is_empty()
     }
 
     /// Longer or shorter frames from now on.
     pub fn set_max_bytes(&mut self, max_bytes: usize) {
         self.frames.decoder_mut().set_max_frame_length(max_bytes);
+    }
+
+    /// Checksums start from this seed from now on.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
     }
 
     /// What has come in so far, in bytes.
@@ -131,13 +146,14 @@ impl FrameReader {
 pub struct FrameWriter {
     frames: FramedWrite<WriteHalf<Wire>, LengthDelimitedCodec>,
     max_bytes: usize,
+    seed: u64,
     bytes: u64,
 }
 
 impl FrameWriter {
     /// Puts a value where the next [`flush`](Self::flush) finds it; waits only when much has been gathered.
     pub async fn feed<T: Serialize>(&mut self, value: &T) -> Result<(), FrameError> {
-        let frame = Pin::new(&mut Checked).serialize(value)?;
+        let frame = Pin::new(&mut Checked { seed: self.seed }).serialize(value)?;
         if frame.len() > self.max_bytes {
             return Err(FrameError::TooLong { bytes: frame.len(), max: self.max_bytes });
         }
@@ -162,6 +178,11 @@ impl FrameWriter {
     pub fn set_max_bytes(&mut self, max_bytes: usize) {
         self.max_bytes = max_bytes;
         self.frames.encoder_mut().set_max_frame_length(max_bytes);
+    }
+
+    /// Checksums start from this seed from now on.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
     }
 
     /// What has gone out so far, in bytes.

@@ -17,6 +17,7 @@ use tokio::task::AbortHandle;
 use super::Link;
 use super::clock::ClusterClock;
 use super::faults::{Fate, Faults, Rules};
+use super::held::{self, Held};
 use crate::raft::{Envelope, Epoch, MessageKind, NodeId};
 
 /// How many messages fit into each queue of a node, and how many may be under way on one link.
@@ -77,9 +78,7 @@ struct State {
     faults: Faults,
     ports: BTreeMap<NodeId, Port>,
     generations: u64,
-    /// By due time, then by the order in which they were sent.
-    under_way: BTreeMap<(u64, u64), UnderWay>,
-    sequence: u64,
+    under_way: Held<UnderWay>,
     counts: BTreeMap<(NodeId, NodeId), LinkCounts>,
 }
 
@@ -123,8 +122,7 @@ impl State {
             return;
         }
         counts.under_way += 1;
-        self.sequence += 1;
-        self.under_way.insert((due_us, self.sequence), under_way);
+        self.under_way.hold(due_us, under_way);
     }
 
     fn deliver(&mut self, generation: u64, envelope: Envelope) {
@@ -143,8 +141,7 @@ impl State {
 
     /// Delivers all that is due, in order.
     fn pump(&mut self, now_us: u64) {
-        while let Some(first) = self.under_way.first_entry().filter(|first| first.key().0 <= now_us) {
-            let UnderWay { generation, envelope } = first.remove();
+        while let Some(UnderWay { generation, envelope }) = self.under_way.take_due(now_us) {
             self.counts(envelope.from, envelope.to).under_way -= 1;
             self.deliver(generation, envelope);
         }
@@ -169,7 +166,7 @@ impl Shared {
     fn send_all(&self, batch: &mut Vec<Envelope>) {
         let mut state = self.lock();
         let (now_us, stopped) = self.clock.read();
-        let first_before = state.under_way.first_key_value().map(|(key, _)| *key);
+        let first_before = state.under_way.first();
         if !stopped {
             // What is due goes before what is sent now, or a link would lose its order to a late courier.
             state.pump(now_us);
@@ -177,7 +174,7 @@ impl Shared {
         for envelope in batch.drain(..) {
             state.send(envelope, now_us, stopped, self.capacity);
         }
-        let first = state.under_way.first_key_value().map(|(key, _)| *key);
+        let first = state.under_way.first();
         if first.is_some() && first != first_before {
             self.earlier.notify_one();
         }
@@ -185,23 +182,8 @@ impl Shared {
 
     /// Delivers in cluster time, for ever.
     async fn carry(&self) {
-        loop {
-            let due_us = self.lock().under_way.first_key_value().map(|((due_us, _), _)| *due_us);
-            let Some(due_us) = due_us else {
-                self.earlier.notified().await;
-                continue;
-            };
-            tokio::select! {
-                () = self.clock.sleep_until(due_us) => {
-                    let mut state = self.lock();
-                    let (now_us, stopped) = self.clock.read();
-                    if !stopped {
-                        state.pump(now_us);
-                    }
-                }
-                () = self.earlier.notified() => {}
-            }
-        }
+        held::carry(&self.clock, &self.earlier, || self.lock().under_way.first(), |now_us| self.lock().pump(now_us))
+            .await;
     }
 }
 
@@ -236,8 +218,7 @@ impl Mesh {
             faults: Faults::new(seed, rules),
             ports: BTreeMap::new(),
             generations: 0,
-            under_way: BTreeMap::new(),
-            sequence: 0,
+            under_way: Held::default(),
             counts: BTreeMap::new(),
         };
         let shared = Arc::new(Shared { clock, capacity, state: Mutex::new(state), earlier: Notify::new() });

@@ -9,8 +9,11 @@
 pub mod clock;
 pub mod faults;
 pub mod frame;
+mod held;
 pub mod mesh;
 pub mod net;
+pub mod tcp;
+pub mod tls;
 
 use tokio::sync::mpsc;
 

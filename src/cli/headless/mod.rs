@@ -21,6 +21,7 @@ pub mod submit;
 pub mod watch;
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -28,9 +29,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use tokio::sync::watch as latest;
 
 use super::Exit;
-use crate::cluster::local::{self, Guard};
-use crate::cluster::{Session, Spec};
+use crate::cluster::remote::{self, RemoteSpec};
+use crate::cluster::{ClusterError, Guard, Session, Spec, local};
+use crate::control::tokens::Tokens;
 use crate::control::{Access, words};
+use crate::transport::net::Tcp;
+use crate::transport::tls::Tls;
 use settings::{Settings, Wrong};
 
 /// What is done without a screen.
@@ -202,23 +206,37 @@ const AFTER_SIGNAL: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 ///
-/// When no cluster is named, or the settings make no sense.
-pub fn connect(endpoints: &Endpoints, access: Access) -> anyhow::Result<(Session, Guard)> {
+/// When no cluster is named, the settings make no sense, or no node answers in time.
+pub async fn connect(endpoints: &Endpoints, access: Access) -> anyhow::Result<(Session, Guard)> {
     let endpoints = settings::resolve(endpoints)?;
     if let [one] = endpoints.endpoints.as_slice()
         && let Some(nodes) = one.strip_prefix("lab:")
     {
         let nodes = nodes.parse().map_err(|_| Wrong::Endpoint(one.clone()))?;
-        let (session, guard) = local::start(Spec::new(nodes).real_time().in_memory())?;
-        return Ok((session, guard));
+        return Ok(local::start(Spec::new(nodes).real_time().in_memory())?);
     }
-    attach(&endpoints, access)
-}
-
-/// Attaches to a cluster that runs elsewhere.
-fn attach(endpoints: &Endpoints, access: Access) -> anyhow::Result<(Session, Guard)> {
-    let to = endpoints.endpoints.join(",");
-    Err(NotReached(format!("{to}: this program cannot attach with {access} access yet; lab:3 works")).into())
+    let mut spec = RemoteSpec::new(Arc::new(Tcp), endpoints.endpoints.clone());
+    spec.access = access;
+    if let Some(file) = &endpoints.token_file {
+        let tokens = Tokens::read(file)?;
+        let holder = tokens.for_access(access).ok_or_else(|| {
+            NotAllowed(format!("no token in {} allows {access} access, which this takes", file.display()))
+        })?;
+        spec.name.clone_from(&holder.name);
+        spec.token = Some(Arc::new(holder.token.clone()));
+    }
+    if let Some(ca) = &endpoints.tls_ca {
+        spec.tls = Some(Arc::new(Tls::trusting(ca)?));
+    }
+    let patience = endpoints.patience();
+    match tokio::time::timeout(patience, remote::attach(spec)).await {
+        Ok(Err(error @ ClusterError::NoAnswer { .. })) => Err(NotReached(error.to_string()).into()),
+        Ok(attached) => Ok(attached?),
+        Err(_) => {
+            let to = endpoints.endpoints.join(", ");
+            Err(NotReached(format!("no node of {to} answers within {patience:?}; see that one runs there")).into())
+        }
+    }
 }
 
 impl Headless {
@@ -264,7 +282,7 @@ impl Headless {
             let end = end_of_signals()?;
             let (endpoints, access) = self.endpoints();
             let access = plan.as_ref().map_or(access, ctl::Plan::access);
-            let (session, guard) = match connect(&endpoints, access) {
+            let (session, guard) = match connect(&endpoints, access).await {
                 // A probe says in its own way that there is nothing to say.
                 Err(error) if matches!(self, Self::Check(_)) && error.is::<NotReached>() => {
                     return check::unknown(&error.to_string(), out);

@@ -8,7 +8,7 @@ use crate::node::driver::Report;
 use crate::raft::{Digest, Epoch, Index, LogPosition, NodeId, Role, Term};
 
 /// A node of which nothing is known yet.
-pub(super) fn unknown(id: NodeId) -> NodeView {
+pub(in crate::cluster) fn unknown(id: NodeId) -> NodeView {
     NodeView {
         id,
         life: Life::Starting,
@@ -53,7 +53,7 @@ fn latency(percentiles: Option<(u64, u64)>) -> Latency {
 }
 
 /// A node as it reported itself.
-pub(super) fn node(report: &Report, life: Life, heartbeat_ticks: u64) -> NodeView {
+pub(in crate::cluster) fn node(report: &Report, life: Life, heartbeat_ticks: u64) -> NodeView {
     let status = &report.status;
     let running = life == Life::Running;
     NodeView {
@@ -96,7 +96,7 @@ pub(super) fn node(report: &Report, life: Life, heartbeat_ticks: u64) -> NodeVie
 }
 
 /// Whether writes go through, by what the newest leader says about whom it hears.
-pub(super) fn writes(nodes: &[NodeView], stopped: bool, election_timeout_ticks: u64) -> WritesStand {
+pub(in crate::cluster) fn writes(nodes: &[NodeView], stopped: bool, election_timeout_ticks: u64) -> WritesStand {
     let stalled = |why: String| WritesStand::Stalled { why };
     let quorum = nodes.len() / 2 + 1;
     let up = nodes.iter().filter(|node| node.is_running()).count();

@@ -6,8 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use raft_tui::cluster::local::{self, Guard};
-use raft_tui::cluster::{Session, Spec};
+use raft_tui::cluster::{Guard, Session, Spec, local};
 use raft_tui::control::grammar;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::mpsc;

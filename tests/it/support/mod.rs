@@ -20,3 +20,4 @@ pub mod telling;
 pub mod terminal;
 pub mod trace_checker;
 pub mod views;
+pub mod wire;

@@ -13,3 +13,4 @@ mod storage_folder;
 mod storage_interrupted;
 mod storage_torture;
 mod telemetry;
+mod transport_tcp;
