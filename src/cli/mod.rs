@@ -3,6 +3,7 @@
 //! Kept true: a command line that makes no sense changes nothing, says what is wrong and ends with 64.
 //! Not here: what a session does (`cluster/`), the window (`tui/`), the log file (`telemetry.rs`).
 
+pub mod certs;
 pub mod config;
 pub mod core;
 pub mod exit;
@@ -128,6 +129,8 @@ pub enum Command {
     /// A seed fixes everything that happens. A seed that breaks a rule is told with the evidence and the command that
     /// replays it; the exit code is 70 then.
     Sim(sim::SimArguments),
+    /// Make a CA and certificates for nodes and consoles, for development
+    Certs(certs::CertsArguments),
     #[command(flatten)]
     #[expect(missing_docs, reason = "its own subcommands say what they are")]
     Headless(headless::Headless),
@@ -244,6 +247,7 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
         None => run(&arguments),
         Some(Command::Core) => core::run(io::stdin().lock(), io::stdout().lock()),
         Some(Command::Node(arguments)) => node::run(arguments),
+        Some(Command::Certs(arguments)) => certs::run(arguments, &mut io::stdout().lock()),
         Some(Command::Sim(arguments)) => sim::run(arguments, &mut io::stdout().lock(), &mut io::stderr()),
         Some(Command::Headless(headless)) => headless.run(),
     };

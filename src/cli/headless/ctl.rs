@@ -110,9 +110,14 @@ impl Plan {
 /// What an operation takes.
 fn access(operation: &Operation) -> Access {
     match operation {
-        Operation::Read { .. } | Operation::Wait { .. } | Operation::Status | Operation::Disarm | Operation::Quit => {
-            Access::Viewer
-        }
+        // Whoever may watch may mend.
+        Operation::Heal
+        | Operation::HealLinks(_)
+        | Operation::Read { .. }
+        | Operation::Wait { .. }
+        | Operation::Status
+        | Operation::Disarm
+        | Operation::Quit => Access::Viewer,
         Operation::Arm { access, .. } => *access,
         Operation::Submit { .. } | Operation::Load { .. } | Operation::LoadStop => Access::Operator,
         Operation::Crash(_)
@@ -122,8 +127,6 @@ fn access(operation: &Operation) -> Access {
         | Operation::Isolate(_)
         | Operation::Partition(_)
         | Operation::Link { .. }
-        | Operation::Heal
-        | Operation::HealLinks(_)
         | Operation::SlowDisk { .. }
         | Operation::FailDisk(_)
         | Operation::Stop

@@ -5,6 +5,7 @@ mod formats;
 mod headless;
 mod kill;
 mod memory;
+mod node;
 mod power;
 mod scripts;
 mod sim;

@@ -2,8 +2,11 @@
 
 mod check_history;
 mod check_verdicts;
+mod control_access;
 mod control_grammar;
+mod control_leases;
 mod control_narrate;
+mod control_pictures;
 mod control_words;
 mod faults_rules;
 mod formats_core;
@@ -28,6 +31,7 @@ mod raft_rng;
 mod second_machine;
 mod storage_crash_points;
 mod storage_faults;
+mod storage_known;
 mod text_sanitizer;
 mod tidy;
 mod tui_keys;
@@ -36,3 +40,4 @@ mod tui_theme;
 mod tui_update;
 mod tui_view;
 mod wire_format;
+mod wire_handshake;

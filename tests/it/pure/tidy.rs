@@ -46,6 +46,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "trace",
             "history",
             "node",
+            "transport",
             "control",
             "door",
             "cluster",

@@ -4,6 +4,7 @@ mod regressions;
 mod replay;
 mod swarm;
 mod watched;
+mod wire_turmoil;
 
 use raft_tui::sim::{Ended, Limits, Plan, Profile, World};
 

@@ -2,6 +2,7 @@
 
 mod clock;
 mod cluster_local;
+mod control_server;
 mod headless_client;
 mod headless_load;
 mod headless_status;
@@ -13,4 +14,6 @@ mod storage_folder;
 mod storage_interrupted;
 mod storage_torture;
 mod telemetry;
+mod transport_hostile;
 mod transport_tcp;
+mod transport_tls;
