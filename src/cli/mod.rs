@@ -4,9 +4,12 @@
 //! Not here: what a session does (`cluster/`), the window (`tui/`), the log file (`telemetry.rs`).
 
 pub mod certs;
+pub mod config;
 pub mod core;
 pub mod exit;
+pub mod headless;
 pub mod lines;
+pub mod node;
 pub mod plain;
 pub mod sim;
 pub mod trace;
@@ -22,8 +25,8 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::Targets;
 
-use crate::cluster::local::{self, Guard};
-use crate::cluster::{Disks, Session, Spec};
+use crate::cluster::local;
+use crate::cluster::{Disks, Guard, Session, Spec};
 use crate::control::{Pace, words};
 use crate::telemetry::{self, Telemetry};
 use crate::text::{is_safe, sanitize_str};
@@ -116,6 +119,11 @@ pub enum Command {
     /// No clock, no disk, no network: nothing happens until a command says so. For teaching, for other people's test
     /// suites, for a debugger. The commands are in docs/formats.md, "A door into the core".
     Core,
+    /// One node of a cluster of processes
+    ///
+    /// It speaks with its peers over TCP and with consoles on a port of its own. Settings may stand in a file; flags go
+    /// before it. It ends in order on SIGTERM.
+    Node(Box<node::NodeArguments>),
     /// Run simulated clusters in virtual time, with every fault, and judge them after every event
     ///
     /// A seed fixes everything that happens. A seed that breaks a rule is told with the evidence and the command that
@@ -123,6 +131,9 @@ pub enum Command {
     Sim(sim::SimArguments),
     /// Make a CA and certificates for nodes and consoles, for development
     Certs(certs::CertsArguments),
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "its own subcommands say what they are")]
+    Headless(headless::Headless),
 }
 
 const EXAMPLES: &str = "Examples:
@@ -235,8 +246,10 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
     let job = || match &arguments.command {
         None => run(&arguments),
         Some(Command::Core) => core::run(io::stdin().lock(), io::stdout().lock()),
+        Some(Command::Node(arguments)) => node::run(arguments),
         Some(Command::Certs(arguments)) => certs::run(arguments, &mut io::stdout().lock()),
         Some(Command::Sim(arguments)) => sim::run(arguments, &mut io::stdout().lock(), &mut io::stderr()),
+        Some(Command::Headless(headless)) => headless.run(),
     };
     // The panic hook has told what there is to tell.
     match std::panic::catch_unwind(AssertUnwindSafe(job)) {

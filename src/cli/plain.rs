@@ -254,7 +254,7 @@ impl Plain {
 
 /// A line of the input.
 #[derive(Debug)]
-enum Read {
+pub(super) enum Read {
     Line(Asked),
     /// It cannot be a command, and why.
     Wrong(Asked, String),
@@ -270,7 +270,7 @@ async fn next_command(output: &mpsc::Sender<String>, commands: &mut mpsc::Receiv
     commands.recv().await
 }
 
-async fn read_lines(mut input: impl AsyncBufRead + Unpin, commands: mpsc::Sender<Read>) {
+pub(super) async fn read_lines(mut input: impl AsyncBufRead + Unpin, commands: mpsc::Sender<Read>) {
     let mut bytes = Vec::new();
     for line in 1.. {
         bytes.clear();

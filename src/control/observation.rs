@@ -119,6 +119,10 @@ pub struct NodeView {
     pub messages_in: u64,
     /// Messages sent, since it started.
     pub messages_out: u64,
+    /// The same by kind: kind, received, sent; kinds that never travelled are left out.
+    pub messages_by_kind: Vec<(MessageKind, u64, u64)>,
+    /// Elections that it stood in, since it started.
+    pub elections: u64,
     /// Messages received a second of cluster time.
     pub in_per_second: f32,
     /// Messages sent a second of cluster time.

@@ -21,7 +21,7 @@ use super::tracer::{NodeSink, Tracer};
 use super::writer::{DiskAnswer, OpenStore, Writer};
 use super::{ClientOutcome, Node, NodeInput, Output};
 use crate::machine::StateMachine;
-use crate::raft::{Epoch, Event, EventKind, Index, NodeId, Options, Raft, SnapshotMeta, Status, Ticket};
+use crate::raft::{Epoch, Event, EventKind, Index, MessageKind, NodeId, Options, Raft, SnapshotMeta, Status, Ticket};
 use crate::storage::faulty::FaultHandle;
 use crate::storage::{Loaded, Snapshots, StorageError};
 use crate::trace::Record;
@@ -98,6 +98,8 @@ pub enum Wish {
     Submit(Bytes),
     /// Answer this query, linearizably.
     Read(Bytes),
+    /// Answer this query from what is applied here, however old.
+    ReadLocal(Bytes),
 }
 
 /// A client's request; a dropped answer means that the node died first.
@@ -160,6 +162,10 @@ pub struct Report {
     pub status: Status,
     /// Messages received, sent since the start.
     pub messages: (u64, u64),
+    /// Kind, received, sent since the start; kinds that never travelled are left out.
+    pub by_kind: Vec<(MessageKind, u64, u64)>,
+    /// Elections that it stood in since the start.
+    pub elections: u64,
     /// Messages received, sent a second of cluster time.
     pub per_second: (f32, f32),
     /// Real time of a group of writes: median, 99th percentile.
@@ -337,7 +343,7 @@ fn trouble(error: &StorageError) -> Trouble {
         StorageError::Injected(_) => Trouble::OnPurpose,
         StorageError::NoSpace { .. } => Trouble::NoSpace,
         StorageError::Locked { .. } => Trouble::Locked,
-        StorageError::WrongIdentity { .. } => Trouble::WrongStore,
+        StorageError::WrongIdentity { .. } | StorageError::Foreign { .. } => Trouble::WrongStore,
         StorageError::NewerFormat { .. } => Trouble::Newer,
         StorageError::Amnesia { .. } | StorageError::Corrupt { .. } => Trouble::Corrupt,
         _ => Trouble::Disk,
@@ -445,7 +451,7 @@ impl Driver {
                         Job::Failed(error) => return End::Halted(error.to_string(), trouble(&error)),
                     },
                     Some(envelope) = self.link.incoming.recv() => inputs.push(NodeInput::Receive(envelope)),
-                    Some(request) = self.wishes.recv() => inputs.push(self.wish(request)),
+                    Some(request) = self.wishes.recv() => inputs.extend(self.wish(request)),
                 }
                 if self.clock.is_stopped() {
                     continue;
@@ -474,7 +480,7 @@ impl Driver {
             } else if let Ok(envelope) = self.link.incoming.try_recv() {
                 inputs.push(NodeInput::Receive(envelope));
             } else if let Ok(request) = self.wishes.try_recv() {
-                inputs.push(self.wish(request));
+                inputs.extend(self.wish(request));
             } else {
                 break;
             }
@@ -493,14 +499,22 @@ impl Driver {
         }
     }
 
-    fn wish(&mut self, request: ClientRequest) -> NodeInput {
-        self.tickets += 1;
-        let ticket = Ticket(self.tickets);
-        self.clients.insert(ticket, request.answer);
-        match request.wish {
+    fn wish(&mut self, request: ClientRequest) -> Option<NodeInput> {
+        let ticket = Ticket(self.tickets + 1);
+        let input = match request.wish {
             Wish::Submit(command) => NodeInput::Submit { ticket, command },
             Wish::Read(query) => NodeInput::Read { ticket, query },
-        }
+            Wish::ReadLocal(query) => {
+                let value =
+                    ClientOutcome::Value { index: self.node.applied(), reply: self.node.machine().query(&query) };
+                // A client that has gone away needs no answer.
+                let _ = request.answer.send(value);
+                return None;
+            }
+        };
+        self.tickets += 1;
+        self.clients.insert(ticket, request.answer);
+        Some(input)
     }
 
     fn turn(&mut self, inputs: &mut Vec<NodeInput>) -> Result<(), End> {
@@ -630,6 +644,8 @@ impl Driver {
         let report = Report {
             status,
             messages: (meters.in_rate.total(), meters.out_rate.total()),
+            by_kind: meters.by_kind().filter(|(_, received, sent)| received + sent > 0).collect(),
+            elections: meters.elections,
             per_second: (meters.in_rate.per_second(now_us), meters.out_rate.per_second(now_us)),
             sync: meters.sync.percentiles(),
             to_durable: meters.to_durable.percentiles(),

@@ -14,6 +14,7 @@ pub mod tracer;
 pub mod waiting;
 pub mod writer;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -128,17 +129,17 @@ pub enum ClientOutcome {
     /// Certainly without effect.
     NotApplied {
         /// Why.
-        why: &'static str,
+        why: Cow<'static, str>,
     },
     /// May take effect later, or never.
     Unknown {
         /// Why.
-        why: &'static str,
+        why: Cow<'static, str>,
     },
     /// The read was not answered; it changes nothing, so ask again.
     ReadFailed {
         /// Why.
-        why: &'static str,
+        why: Cow<'static, str>,
     },
 }
 
@@ -200,6 +201,12 @@ impl Node {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Up to where it is applied.
+    #[must_use]
+    pub fn applied(&self) -> Index {
+        self.raft.applied()
     }
 
     /// The machine, for tests and for reading it as it is (not linearizable).

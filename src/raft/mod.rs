@@ -292,6 +292,12 @@ impl Raft {
         self.log.durable()
     }
 
+    /// Last index that the machine has applied.
+    #[must_use]
+    pub const fn applied(&self) -> Index {
+        self.applied
+    }
+
     /// The evidence on which it fell silent for good.
     #[must_use]
     pub fn halted(&self) -> Option<&str> {

@@ -165,6 +165,14 @@ impl Fence {
     }
 }
 
+/// What a fence keeps, without opening its folder: `None` when there is none, or none that can be read.
+#[must_use]
+pub fn peek(files: &dyn Files, path: &Path) -> Option<FenceRecord> {
+    let (_, found) = Slots::open(files, path, MAGIC).ok()?;
+    let read = found.iter().filter_map(|slot| slot.as_ref().and_then(decode));
+    read.max_by_key(|(number, _)| *number).map(|(_, record)| record)
+}
+
 fn encode(record: &FenceRecord, path: &Path) -> Result<Vec<u8>, StorageError> {
     codec::encode(record).map_err(|error| StorageError::Corrupt { path: path.to_owned(), why: error.to_string() })
 }

@@ -154,6 +154,11 @@ impl Rules {
         Self { base_delay_us, members: members.into_iter().collect(), links: BTreeMap::new() }
     }
 
+    /// Between whom links are.
+    pub fn members(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.members.iter().copied()
+    }
+
     /// How long each message takes without any fault, in microseconds of cluster time.
     #[must_use]
     pub const fn base_delay_us(&self) -> u64 {

@@ -119,6 +119,12 @@ impl FrameReader {
         Pin::new(&mut Checked { seed: self.seed }).deserialize(&frame).map(Some)
     }
 
+    /// Whether a frame has begun to come in and is not whole yet.
+    #[must_use]
+    pub fn is_midway(&self) -> bool {
+        !self.frames.read_buffer().is_empty()
+    }
+
     /// Longer or shorter frames from now on.
     pub fn set_max_bytes(&mut self, max_bytes: usize) {
         self.frames.decoder_mut().set_max_frame_length(max_bytes);

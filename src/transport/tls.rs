@@ -71,6 +71,14 @@ pub enum TlsError {
     },
 }
 
+impl TlsError {
+    /// Whether a key may be known to others.
+    #[must_use]
+    pub const fn is_open_key(&self) -> bool {
+        matches!(self, Self::Open { .. })
+    }
+}
+
 /// Whose certificate the other side has shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PeerName {

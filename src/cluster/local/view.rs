@@ -8,7 +8,7 @@ use crate::node::driver::Report;
 use crate::raft::{Digest, Epoch, Index, LogPosition, NodeId, Role, Term};
 
 /// A node of which nothing is known yet.
-pub(super) fn unknown(id: NodeId) -> NodeView {
+pub(in crate::cluster) fn unknown(id: NodeId) -> NodeView {
     NodeView {
         id,
         life: Life::Starting,
@@ -35,6 +35,8 @@ pub(super) fn unknown(id: NodeId) -> NodeView {
         peers: Vec::new(),
         messages_in: 0,
         messages_out: 0,
+        messages_by_kind: Vec::new(),
+        elections: 0,
         in_per_second: 0.0,
         out_per_second: 0.0,
         sync: Latency::default(),
@@ -51,7 +53,7 @@ fn latency(percentiles: Option<(u64, u64)>) -> Latency {
 }
 
 /// A node as it reported itself.
-pub(super) fn node(report: &Report, life: Life, heartbeat_ticks: u64) -> NodeView {
+pub(in crate::cluster) fn node(report: &Report, life: Life, heartbeat_ticks: u64) -> NodeView {
     let status = &report.status;
     let running = life == Life::Running;
     NodeView {
@@ -79,6 +81,8 @@ pub(super) fn node(report: &Report, life: Life, heartbeat_ticks: u64) -> NodeVie
         peers: status.peers.clone(),
         messages_in: report.messages.0,
         messages_out: report.messages.1,
+        messages_by_kind: report.by_kind.clone(),
+        elections: report.elections,
         in_per_second: if running { report.per_second.0 } else { 0.0 },
         out_per_second: if running { report.per_second.1 } else { 0.0 },
         sync: latency(report.sync),
@@ -92,7 +96,7 @@ pub(super) fn node(report: &Report, life: Life, heartbeat_ticks: u64) -> NodeVie
 }
 
 /// Whether writes go through, by what the newest leader says about whom it hears.
-pub(super) fn writes(nodes: &[NodeView], stopped: bool, election_timeout_ticks: u64) -> WritesStand {
+pub(in crate::cluster) fn writes(nodes: &[NodeView], stopped: bool, election_timeout_ticks: u64) -> WritesStand {
     let stalled = |why: String| WritesStand::Stalled { why };
     let quorum = nodes.len() / 2 + 1;
     let up = nodes.iter().filter(|node| node.is_running()).count();

@@ -2,8 +2,10 @@
 
 mod doors;
 mod formats;
+mod headless;
 mod kill;
 mod memory;
+mod node;
 mod power;
 mod scripts;
 mod sim;

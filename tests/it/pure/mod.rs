@@ -2,8 +2,11 @@
 
 mod check_history;
 mod check_verdicts;
+mod control_access;
 mod control_grammar;
+mod control_leases;
 mod control_narrate;
+mod control_pictures;
 mod control_words;
 mod faults_rules;
 mod formats_core;

@@ -1,9 +1,11 @@
 //! What tests share.
 
+pub mod consoles;
 pub mod cores;
 pub mod folders;
 pub mod forge;
 pub mod gated_files;
+pub mod headless;
 pub mod histories;
 pub mod laws;
 pub mod logs;

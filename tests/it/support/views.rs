@@ -63,6 +63,8 @@ pub fn follower(number: u64) -> NodeView {
         peers: Vec::new(),
         messages_in: 2_410,
         messages_out: 2_395,
+        messages_by_kind: vec![(MessageKind::Heartbeat, 2_380, 0), (MessageKind::AppendEntriesReply, 30, 2_395)],
+        elections: 1,
         in_per_second: 20.6,
         out_per_second: 19.8,
         sync: Latency { p50_us: Some(1_150 + number * 37), p99_us: Some(3_900 + number * 130) },
