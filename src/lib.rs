@@ -6,8 +6,8 @@
 //! | --- | --- | --- |
 //! | ground | [`codec`], [`text`] | bytes and values; strings that may be shown |
 //! | 0 | [`raft`], [`machine`] | the paper as a value; what is replicated |
-//! | 1 | [`storage`], [`transport`], [`check`], [`trace`] | what survives; what travels; the judge; what nodes did, for others |
-//! | 2 | [`node`] | one server: protocol, disk and machine |
+//! | 1 | [`storage`], [`transport`], [`trace`], [`history`] | what survives; what travels; what nodes did, and what clients saw, for others |
+//! | 2 | [`node`], [`check`] | one server: protocol, disk and machine; the judge |
 //! | 3 | [`control`], [`sim`], [`door`] | what is said to a cluster; the same nodes in virtual time; pure cores for others |
 //! | 4 | [`cluster`] | ways to hold a cluster |
 //! | 6 | [`tui`] | the window |
@@ -72,11 +72,12 @@ pub mod text;
 pub mod machine;
 pub mod raft;
 
-pub mod check;
+pub mod history;
 pub mod storage;
 pub mod trace;
 pub mod transport;
 
+pub mod check;
 pub mod node;
 
 pub mod control;

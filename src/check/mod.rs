@@ -17,6 +17,7 @@
 //! | three outcomes | §8 | `outcomes.rs` |
 //! | linearizability, by index | §8, thesis 6.4 | `linearizable.rs`, `model.rs` |
 //! | linearizability, by search | §8 | `wing_gong.rs` |
+//! | the same of a history that was written down | §8 | `history.rs` |
 //!
 //! [`Judge`] keeps a picture of the whole cluster (`picture.rs`, `shadow.rs`) from what nodes ask of their disks, send and
 //! tell. Each call looks only at what changed.
@@ -28,6 +29,7 @@ mod commit_quorum;
 mod committed_immutable;
 mod durability;
 mod election_safety;
+pub mod history;
 mod leader_append_only;
 mod leader_completeness;
 mod linearizable;

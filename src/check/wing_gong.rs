@@ -1,8 +1,9 @@
 //! Linearizability by search, from what clients saw and nothing else (Wing and Gong 1993, with Lowe's memory).
 //!
 //! For each key: is there an order of the operations that respects real time and in which every answer is right? A write
-//! whose outcome is unknown may take effect at any time after it was asked for, or never. The search takes the earliest
-//! possible operations first, remembers which sets of them led to which value, and gives up after a bound.
+//! whose outcome is unknown may take effect at any time after it was asked for, or never. The search takes what returned
+//! first and what is unknown last, leaves out what cannot help, remembers which sets of operations led to which value,
+//! and gives up after a bound.
 //!
 //! Kept true: no index, no term and no node of the cluster is believed.
 //! Not here: several keys at once (LIST is judged by `linearizable.rs` only).
@@ -54,7 +55,7 @@ pub struct Operation {
 pub enum Found {
     /// An order exists.
     Linearizable,
-    /// None does; the operations that no order could place next when it had come farthest.
+    /// None does; the operations with an answer that no order could place next when it had come farthest.
     Impossible(Vec<Operation>),
     /// The bound was reached first.
     Undecided,
@@ -84,11 +85,31 @@ fn step(value: Option<&Bytes>, act: &Act) -> Option<Value> {
     }
 }
 
+/// Whether the answer says that nothing was changed, whatever the key had.
+fn only_looks(act: &Act) -> bool {
+    match act {
+        Act::Get(_) => true,
+        Act::Set(_) => false,
+        Act::Delete(existed) => *existed == Some(false),
+        Act::Cas { swapped, .. } => *swapped == Some(false),
+        Act::Incr { sum, .. } => *sum == Some(None),
+    }
+}
+
+/// What an addition sees of a value: the number, if it is one.
+fn is_number(value: &Bytes) -> bool {
+    str::from_utf8(value).is_ok_and(|text| text.parse::<i64>().is_ok())
+}
+
 /// Which operations have been placed, as bits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Placed(Vec<u64>);
 
 impl Placed {
+    fn of(operations: usize) -> Self {
+        Self(vec![0; operations.div_ceil(64)])
+    }
+
     fn toggle(&mut self, operation: usize) {
         self.0[operation / 64] ^= 1 << (operation % 64);
     }
@@ -96,67 +117,201 @@ impl Placed {
     fn has(&self, operation: usize) -> bool {
         self.0[operation / 64] & (1 << (operation % 64)) != 0
     }
+
+    /// The same without what is all ones at the front and all zeros at the end, so that long histories stay small.
+    fn key(&self, low: usize) -> Self {
+        let rest = self.0.get(low / 64..).unwrap_or_default();
+        let used = rest.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
+        Self(rest.get(..used).unwrap_or_default().to_vec())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Certain(usize),
+    Unknown(usize),
+}
+
+/// What may be next, and what the key has then.
+#[derive(Clone, Debug)]
+struct Choice {
+    place: Place,
+    after: Value,
+}
+
+/// A state on the way, what it came by, and what was there before.
+struct Frame {
+    came_by: Option<(Place, Value)>,
+    choices: std::vec::IntoIter<Choice>,
+}
+
+/// Where a search has been: the first operation that is not placed, which are from there on, which of the unknown ones,
+/// and the value.
+type State = (usize, Placed, Placed, Value);
+
+struct Walk {
+    /// With an answer, in the order in which they were asked for.
+    certain: Vec<Operation>,
+    /// Without one.
+    unknown: Vec<Operation>,
+    /// Unknown writes of values that no answer and no comparison names: one is as good as another.
+    nameless: Vec<bool>,
+    placed: Placed,
+    placed_unknown: Placed,
+    /// The first of the certain ones that is not placed.
+    low: usize,
+    left: usize,
+    value: Value,
+    seen: BTreeSet<State>,
+}
+
+impl Walk {
+    fn new(operations: &[Operation]) -> Self {
+        let mut operations: Vec<_> = operations.to_vec();
+        operations.sort_by_key(|operation| (operation.invoked, operation.returned));
+        let named: BTreeSet<Bytes> = operations
+            .iter()
+            .filter_map(|operation| match &operation.act {
+                Act::Get(found) => found.clone(),
+                Act::Cas { expected, .. } => expected.clone(),
+                Act::Set(_) | Act::Delete(_) | Act::Incr { .. } => None,
+            })
+            .collect();
+        let (certain, unknown): (Vec<_>, Vec<_>) =
+            operations.into_iter().partition(|operation| operation.returned.is_some());
+        let nameless = unknown.iter().map(|operation| match &operation.act {
+            Act::Set(value) => !named.contains(value) && !is_number(value),
+            Act::Get(_) | Act::Delete(_) | Act::Cas { .. } | Act::Incr { .. } => false,
+        });
+        Self {
+            nameless: nameless.collect(),
+            placed: Placed::of(certain.len()),
+            placed_unknown: Placed::of(unknown.len()),
+            low: 0,
+            left: certain.len(),
+            value: None,
+            seen: BTreeSet::new(),
+            certain,
+            unknown,
+        }
+    }
+
+    /// Those with an answer that were asked for before any that is not placed had returned, and when that was.
+    fn candidates(&self) -> (Vec<usize>, u64) {
+        let mut first_return = u64::MAX;
+        let mut open = Vec::new();
+        for (at, operation) in self.certain.iter().enumerate().skip(self.low) {
+            if operation.invoked > first_return {
+                break;
+            }
+            if !self.placed.has(at) {
+                first_return = first_return.min(operation.returned.unwrap_or(u64::MAX));
+                open.push(at);
+            }
+        }
+        open.retain(|at| self.certain[*at].invoked <= first_return);
+        open.sort_by_key(|at| self.certain[*at].returned);
+        (open, first_return)
+    }
+
+    /// What may be next. Some of what is possible is left out, because something that is not left out is as good:
+    /// an answer that is right now and only looks can be taken at once; an operation of unknown outcome that
+    /// changes nothing, or whose effect is overwritten before anybody saw it, might as well not have happened yet.
+    fn choices(&self, came_by: Option<Place>) -> Vec<Choice> {
+        let (candidates, first_return) = self.candidates();
+        let unseen = matches!(came_by, Some(Place::Unknown(_)));
+        let mut choices = Vec::new();
+        for at in candidates {
+            let act = &self.certain[at].act;
+            let Some(after) = step(self.value.as_ref(), act) else { continue };
+            let choice = Choice { place: Place::Certain(at), after };
+            if only_looks(act) {
+                return vec![choice];
+            }
+            if !(unseen && matches!(act, Act::Set(_))) {
+                choices.push(choice);
+            }
+        }
+        let mut nameless = false;
+        for (at, operation) in self.unknown.iter().enumerate() {
+            if operation.invoked > first_return {
+                break;
+            }
+            let blind = matches!(operation.act, Act::Set(_) | Act::Delete(_));
+            if self.placed_unknown.has(at) || unseen && blind || self.nameless[at] && nameless {
+                continue;
+            }
+            let after = step(self.value.as_ref(), &operation.act);
+            if let Some(after) = after.filter(|after| *after != self.value) {
+                nameless |= self.nameless[at];
+                choices.push(Choice { place: Place::Unknown(at), after });
+            }
+        }
+        choices
+    }
+
+    /// Goes on with a choice, unless that leads where the search has been; gives the value before.
+    fn take(&mut self, choice: Choice) -> Option<Value> {
+        self.toggle(choice.place);
+        let before = std::mem::replace(&mut self.value, choice.after);
+        let state = (self.low, self.placed.key(self.low), self.placed_unknown.clone(), self.value.clone());
+        if self.seen.insert(state) {
+            return Some(before);
+        }
+        self.undo(choice.place, before);
+        None
+    }
+
+    fn undo(&mut self, place: Place, before: Value) {
+        self.toggle(place);
+        self.value = before;
+    }
+
+    fn toggle(&mut self, place: Place) {
+        match place {
+            Place::Unknown(at) => self.placed_unknown.toggle(at),
+            Place::Certain(at) => {
+                self.placed.toggle(at);
+                if self.placed.has(at) {
+                    self.left -= 1;
+                    while self.low < self.certain.len() && self.placed.has(self.low) {
+                        self.low += 1;
+                    }
+                } else {
+                    self.left += 1;
+                    self.low = self.low.min(at);
+                }
+            }
+        }
+    }
 }
 
 /// Looks for an order of `operations`, all on one key that did not exist before, in at most `steps_max` steps.
 #[must_use]
 pub fn search(operations: &[Operation], steps_max: usize) -> Found {
-    let mut operations: Vec<_> = operations.to_vec();
-    operations.sort_by_key(|operation| (operation.invoked, operation.returned));
-    let certain = operations.iter().filter(|operation| operation.returned.is_some()).count();
-    let mut placed = Placed(vec![0; operations.len().div_ceil(64)]);
-    let mut value: Value = None;
-    let mut seen = BTreeSet::new();
-    // What was placed, the value before it, in order.
-    let mut path: Vec<(usize, Value)> = Vec::new();
-    let mut certain_placed = 0;
-    let mut farthest: (usize, Vec<Operation>) = (0, Vec::new());
-    let mut from = 0;
+    let mut walk = Walk::new(operations);
+    let mut path = vec![Frame { came_by: None, choices: walk.choices(None).into_iter() }];
+    let mut farthest: (usize, Vec<Operation>) = (usize::MAX, Vec::new());
     for _ in 0..steps_max {
-        if certain_placed == certain {
+        if walk.left == 0 {
             return Found::Linearizable;
         }
-        if let Some((operation, after)) = next(&operations, &placed, value.as_ref(), from, &seen) {
-            placed.toggle(operation);
-            seen.insert((placed.clone(), after.clone()));
-            path.push((operation, std::mem::replace(&mut value, after)));
-            certain_placed += usize::from(operations[operation].returned.is_some());
-            from = 0;
+        let Some(frame) = path.last_mut() else { return Found::Impossible(farthest.1) };
+        if let Some(choice) = frame.choices.next() {
+            let place = choice.place;
+            if let Some(before) = walk.take(choice) {
+                let choices = walk.choices(Some(place)).into_iter();
+                path.push(Frame { came_by: Some((place, before)), choices });
+            }
             continue;
         }
-        if certain_placed >= farthest.0 {
-            let stuck = candidates(&operations, &placed).map(|at| operations[at].clone()).collect();
-            farthest = (certain_placed, stuck);
+        if walk.left < farthest.0 {
+            let stuck = walk.candidates().0.into_iter().map(|at| walk.certain[at].clone());
+            farthest = (walk.left, stuck.collect());
         }
-        let Some((operation, before)) = path.pop() else { return Found::Impossible(farthest.1) };
-        placed.toggle(operation);
-        value = before;
-        certain_placed -= usize::from(operations[operation].returned.is_some());
-        from = operation + 1;
+        if let Some((place, before)) = path.pop().and_then(|frame| frame.came_by) {
+            walk.undo(place, before);
+        }
     }
     Found::Undecided
-}
-
-/// Operations that may be next: those invoked before any that is not placed had returned.
-fn candidates<'a>(operations: &'a [Operation], placed: &'a Placed) -> impl Iterator<Item = usize> + 'a {
-    let open = (0..operations.len()).filter(|at| !placed.has(*at));
-    let first_return = open.filter_map(|at| operations[at].returned).min().unwrap_or(u64::MAX);
-    (0..operations.len())
-        .take_while(move |at| operations[*at].invoked <= first_return)
-        .filter(move |at| !placed.has(*at))
-}
-
-fn next(
-    operations: &[Operation],
-    placed: &Placed,
-    value: Option<&Bytes>,
-    from: usize,
-    seen: &BTreeSet<(Placed, Value)>,
-) -> Option<(usize, Value)> {
-    candidates(operations, placed).filter(|at| *at >= from).find_map(|at| {
-        let after = step(value, &operations[at].act)?;
-        let mut then = placed.clone();
-        then.toggle(at);
-        (!seen.contains(&(then, after.clone()))).then_some((at, after))
-    })
 }

@@ -4,6 +4,7 @@
 //! Not here: what a session does (`cluster/`), the window (`tui/`), the log file (`telemetry.rs`).
 
 pub mod attach;
+pub mod certs;
 pub mod config;
 pub mod core;
 pub mod exit;
@@ -144,6 +145,8 @@ pub enum Command {
     /// A seed fixes everything that happens. A seed that breaks a rule is told with the evidence and the command that
     /// replays it; the exit code is 70 then.
     Sim(sim::SimArguments),
+    /// Make a CA and certificates for nodes and consoles, for development
+    Certs(certs::CertsArguments),
 }
 
 const EXAMPLES: &str = "Examples:
@@ -251,7 +254,8 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
         Some(Command::Core) => core::run(io::stdin().lock(), io::stdout().lock()),
         Some(Command::Attach(arguments)) => attach::run(arguments),
         Some(Command::Node(arguments)) => node::run(arguments),
-        Some(Command::Sim(arguments)) => Ok(sim::run(arguments, &mut io::stdout().lock(), &mut io::stderr())),
+        Some(Command::Certs(arguments)) => certs::run(arguments, &mut io::stdout().lock()),
+        Some(Command::Sim(arguments)) => sim::run(arguments, &mut io::stdout().lock(), &mut io::stderr()),
     };
     // The panic hook has told what there is to tell.
     match std::panic::catch_unwind(AssertUnwindSafe(job)) {

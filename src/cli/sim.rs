@@ -3,18 +3,23 @@
 //! Kept true: what is printed replays; standard output has results, standard error progress; a violation ends with 70.
 //! Not here: what happens in a run (`sim/`), what is right (`check/`).
 
-use std::io::{self, IsTerminal as _, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::Exit;
+use crate::history::{self, Record};
 use crate::sim::marks::Mark;
 use crate::sim::swarm::{self, Batch, Shrunk};
 use crate::sim::{Ended, Limits, Plan, Profile, World};
+use crate::trace::Line;
 
 /// A batch of so many seeds must have met every situation at least once.
 const SEEDS_FOR_ALL_MARKS: u64 = 2_000;
@@ -86,9 +91,17 @@ pub struct SimArguments {
     #[arg(long, value_name = "THREADS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=256))]
     pub jobs: u64,
 
-    /// Print what happens, one line an event
-    #[arg(long)]
-    pub trace: bool,
+    /// Print what happens, one line an event; or, into a file, what each node does, one JSON object a line
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub trace: Option<Option<PathBuf>>,
+
+    /// Write messages into the file of --trace too
+    #[arg(long, requires = "trace")]
+    pub trace_messages: bool,
+
+    /// Write what the clients saw into this file, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
 
     /// Make a failing seed small: fewer faults, clients and operations
     #[arg(long)]
@@ -142,33 +155,122 @@ impl SimArguments {
 }
 
 /// Runs it all; results go to `out`, progress to `err` if that is a terminal.
-pub fn run(arguments: &SimArguments, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+pub fn run(arguments: &SimArguments, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Exit> {
+    let watched = arguments.trace.is_some() || arguments.history.is_some();
+    let variants = arguments.mutants.as_deref();
+    if watched && (arguments.seeds > 1 || arguments.shrink || variants.is_some_and(|names| names.len() != 1)) {
+        let why = "--trace and --history write down one run: name its --seed, without --seeds and --shrink, and with one \
+                   variant at most";
+        // Nobody is left to tell when standard error is closed.
+        let _ = writeln!(err, "raft-tui: {why}");
+        return Ok(Exit::Usage);
+    }
+    if arguments.trace_messages && !matches!(arguments.trace, Some(Some(_))) {
+        let _ = writeln!(err, "raft-tui: --trace-messages adds to a file: say which with --trace FILE");
+        return Ok(Exit::Usage);
+    }
     // A panic of a node is a finding and told as one.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let done = if let Some(names) = &arguments.mutants {
-        museum(arguments, names, out)
-    } else if arguments.trace && arguments.seeds == 1 {
-        traced(arguments, out)
-    } else {
-        batch(arguments, out, err)
+    let done = match variants {
+        Some(names) if !watched || !cfg!(feature = "mutants") => Ok(museum(arguments, names, out).unwrap_or(Exit::Io)),
+        variant if watched => {
+            choose(variant.and_then(|names| names.first()));
+            watch(arguments, out)
+        }
+        _ => Ok(batch(arguments, out, err).unwrap_or(Exit::Io)),
     };
     std::panic::set_hook(hook);
-    done.unwrap_or(Exit::Io)
+    done
 }
 
-fn traced(arguments: &SimArguments, out: &mut dyn Write) -> io::Result<Exit> {
-    let plan = Plan::draw(arguments.seed, arguments.profile.into(), &arguments.limits());
+/// A file of lines. The first error is kept, later lines are not written.
+struct Lines {
+    what: &'static str,
+    name: String,
+    file: BufWriter<File>,
+    written: io::Result<()>,
+}
+
+impl Lines {
+    fn create(what: &'static str, path: &Path) -> anyhow::Result<Self> {
+        let name = path.display().to_string();
+        let file = File::create(path).with_context(|| format!("opening the {what} {name}"))?;
+        Ok(Self { what, name, file: BufWriter::new(file), written: Ok(()) })
+    }
+
+    fn line(&mut self, line: &str) {
+        if self.written.is_ok() {
+            self.written = writeln!(self.file, "{line}");
+        }
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        let done = self.written.and_then(|()| self.file.flush());
+        done.with_context(|| format!("writing the {} {}", self.what, self.name))
+    }
+}
+
+/// One seed, and whatever is to be written down of it.
+fn watch(arguments: &SimArguments, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let open = |what, path: Option<&PathBuf>| path.map(|path| Lines::create(what, path)).transpose();
+    let mut trace = open("trace", arguments.trace.as_ref().and_then(Option::as_ref))?;
+    let mut history = open("history", arguments.history.as_ref())?;
+    let prints = matches!(arguments.trace, Some(None));
+    let limits = arguments.limits();
     let mut closed = Ok(());
-    let mut sink = |line: &str| {
+    let mut print = |line: &str| {
         if closed.is_ok() {
             closed = writeln!(out, "{line}");
         }
     };
-    let ended = World::new(plan, Some(&mut sink)).run();
-    closed?;
-    writeln!(out, "fingerprint {:016x} after {} events", ended.fingerprint, ended.events)?;
-    Ok(if ended.violation.is_some() { Exit::Broken } else { Exit::Fine })
+    let (traced, told) = (trace.is_some(), history.is_some());
+    let mut to_trace = |line: &Line| {
+        if let (Some(file), Ok(line)) = (&mut trace, serde_json::to_string(&line.json())) {
+            file.line(&line);
+        }
+    };
+    let mut to_history = |record: &Record| {
+        if let Some(file) = &mut history {
+            file.line(&history::line(record));
+        }
+    };
+    let plan = Plan::draw(arguments.seed, arguments.profile.into(), &limits);
+    let mut world = World::new(plan, if prints { Some(&mut print) } else { None });
+    if traced {
+        world = world.with_node_traces(arguments.trace_messages, &mut to_trace);
+    }
+    if told {
+        world = world.with_history(&mut to_history);
+    }
+    let ended = world.run();
+    for file in [trace, history].into_iter().flatten() {
+        file.finish()?;
+    }
+    let exit = if ended.violation.is_some() { Exit::Broken } else { Exit::Fine };
+    let tell = || -> io::Result<()> {
+        closed?;
+        if prints {
+            return writeln!(out, "fingerprint {:016x} after {} events", ended.fingerprint, ended.events);
+        }
+        if let Some((violation, at_us)) = &ended.violation {
+            tell_failure(arguments, out, &ended, &violation.to_string(), *at_us, &limits)?;
+        }
+        let mut all = Batch::default();
+        all.add(ended);
+        tell_sum(arguments, out, &all, started.elapsed(), &[])
+    };
+    Ok(tell().map_or(Exit::Io, |()| exit))
+}
+
+#[cfg(not(feature = "mutants"))]
+const fn choose(_name: Option<&String>) {}
+
+/// The one variant of a run that is watched.
+#[cfg(feature = "mutants")]
+fn choose(name: Option<&String>) {
+    crate::mutants::choose(name.map(String::as_str));
 }
 
 #[cfg(not(feature = "mutants"))]

@@ -280,12 +280,6 @@ impl Raft {
         matches!(self.role, RoleState::Candidate(_))
     }
 
-    /// Whom it believes to lead its term.
-    #[must_use]
-    pub fn leader(&self) -> Option<NodeId> {
-        self.leader
-    }
-
     /// Its term.
     #[must_use]
     pub fn current_term(&self) -> Term {

@@ -20,6 +20,7 @@ use crate::machine::kv::KvStore;
 use crate::machine::{Frozen, StateMachine};
 use crate::mutants;
 use crate::node::driver::TICK_US;
+use crate::node::tracer::Tracer;
 use crate::node::{Node, NodeInput, Output};
 use crate::raft::event::{IgnoredWhy, Mode, Refusal, StepDown};
 use crate::raft::{
@@ -30,6 +31,7 @@ use crate::storage::faults::{DiskFaults, Request, Survival, Verdict as DiskVerdi
 use crate::storage::faulty::bytes_of;
 use crate::storage::memory::{MemoryDisk, MemoryStorage};
 use crate::storage::{Identity, Snapshots, Storage, StorageError};
+use crate::trace::Record;
 
 /// One life of a node.
 struct Life {
@@ -57,6 +59,8 @@ struct Life {
     taking_snapshot: bool,
     installing: bool,
     snapshot_progress: BTreeMap<NodeId, u64>,
+    /// Writes down what the node does, if somebody wants to know.
+    tracer: Option<Tracer>,
 }
 
 /// A machine.
@@ -184,8 +188,14 @@ impl World<'_> {
         let now_us = self.now_us;
         let id = Self::id(host);
         let mut outputs = self.take_outputs();
+        let crash_after = self.hosts[host].crash_after.map(|(outputs_left, ..)| outputs_left);
         let Some(life) = &mut self.hosts[host].life_now else { return Ok(()) };
-        let node = &mut life.node;
+        let (node, tracer) = (&mut life.node, &mut life.tracer);
+        let inputs = inputs.into_iter().inspect(|input| {
+            if let Some(tracer) = tracer.as_mut() {
+                tracer.takes(now_us, std::slice::from_ref(input));
+            }
+        });
         let led_before = life.role == Role::Leader;
         let turned = catch_unwind(AssertUnwindSafe(|| {
             node.turn(now_us, inputs, &mut |output| outputs.push(output));
@@ -198,6 +208,11 @@ impl World<'_> {
         if outputs.is_empty() {
             self.keep_outputs(outputs);
             return Ok(());
+        }
+        if let Some(tracer) = &mut life.tracer {
+            // What a crash comes before does not happen.
+            let happen = crash_after.map_or(outputs.len(), |left| outputs.len().min(left as usize));
+            tracer.gives(now_us, life.node.causes(), outputs.get(..happen).unwrap_or_default());
         }
         let status = life.node.status();
         (life.role, life.term, life.commit) = (status.role, status.hard_state.current_term, status.commit);
@@ -471,6 +486,10 @@ impl World<'_> {
         };
         let seed = this.seed.wrapping_add(recovered.epoch.0.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let term = recovered.hard_state.current_term;
+        let tracer = self
+            .node_traces
+            .as_ref()
+            .map(|traces| Tracer::boot(traces.of(id), self.now_us, &this.options.configuration, &recovered));
         let raft = Raft::new(this.options.clone(), recovered, seed);
         this.life_now = Some(Life {
             node: Node::new(raft, machine, self.plan.client_timeout_ticks),
@@ -492,6 +511,7 @@ impl World<'_> {
             taking_snapshot: false,
             installing: false,
             snapshot_progress: BTreeMap::new(),
+            tracer,
         });
         let (life, tick_us) = (this.life, this.tick_us());
         let wait_us = self.timing.below(tick_us);
@@ -503,6 +523,9 @@ impl World<'_> {
     /// A node stops itself for good; somebody mends its disk and starts it again.
     fn halt(&mut self, host: usize, why: &str) -> Verdict {
         self.trace.line(self.now_us, || format!("{} halts: {why}", Self::id(host)));
+        if let Some(tracer) = self.hosts[host].life_now.as_mut().and_then(|life| life.tracer.take()) {
+            tracer.ends(self.now_us, Record::Crash { why: Some(why.to_owned()) });
+        }
         let down_us = 100_000 + self.timing.below(900_000);
         self.crash_for(host, true, Some(down_us))?;
         let disk = self.plan.disk.clone();
@@ -541,7 +564,10 @@ impl World<'_> {
         self.marks.hit_if(Mark::CrashWhileInstalling, life.installing);
         self.marks.hit_if(Mark::CrashWhileTaking, life.taking_snapshot);
         self.judge.crashed(id, kept, torn)?;
-        let Life { tickets, inbox, .. } = life;
+        let Life { tickets, inbox, tracer, .. } = life;
+        if let Some(tracer) = tracer {
+            tracer.ends(self.now_us, Record::Crash { why: None });
+        }
         drop(inbox);
         for operation in tickets.into_values() {
             self.tell(operation, Heard::Gone);

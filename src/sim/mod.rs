@@ -13,7 +13,8 @@
 //! | `workload.rs` | clients |
 //! | `liveness.rs` | the healing and what must follow it |
 //! | `marks.rs` | what must happen sometimes |
-//! | `trace.rs` | what happened, a line an event |
+//! | `trace.rs` | what happened, a line an event; what each node did, for programs |
+//! | `history.rs` | what clients saw, for programs |
 //! | `swarm.rs` | many seeds, and making a failing one small |
 //! | `museum.rs` | broken variants, and what must find them |
 //!
@@ -21,6 +22,7 @@
 //! Not here: what is right (`check/`), the command line (`cli/sim.rs`).
 
 pub mod fault;
+mod history;
 mod host;
 mod liveness;
 pub mod marks;
@@ -32,5 +34,6 @@ pub mod trace;
 mod workload;
 mod world;
 
+pub use history::HistorySink;
 pub use plan::{Limits, Plan, Profile};
 pub use world::{Ended, World};

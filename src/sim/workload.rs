@@ -15,6 +15,7 @@ use super::plan::{Concern, Plan};
 use super::world::{Happening, World};
 use crate::check::wing_gong::{self, Act, Found};
 use crate::check::{Property, Verdict, broken};
+use crate::history;
 use crate::machine::kv::{KvCommand, KvQuery, KvReply};
 use crate::node::{ClientOutcome, NodeInput};
 use crate::raft::rng::Rng;
@@ -44,6 +45,8 @@ pub(super) enum Heard {
     NotApplied,
     Unknown,
     ReadFailed,
+    /// Nothing, for as long as it waits.
+    Silence,
     /// The node is gone, or was never there.
     Gone,
 }
@@ -52,6 +55,16 @@ pub(super) enum Heard {
 enum Ask {
     Command(KvCommand, Bytes),
     Query(KvQuery, Bytes),
+}
+
+impl Ask {
+    /// Its place in a history, if it has one.
+    fn recorded(&self) -> Option<(Bytes, history::Ask)> {
+        match self {
+            Self::Command(command, _) => Some(history::Ask::of_command(command)),
+            Self::Query(query, _) => history::Ask::of_query(query),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -236,6 +249,7 @@ impl World<'_> {
             Ask::Command(_, bytes) => Some(bytes.clone()),
             Ask::Query(..) => None,
         };
+        self.scribe.invoked(self.now_us, client, Self::id(host), || ask.recorded());
         work.clients[client].open = Some(number);
         work.operations.insert(number, Operation { client, ask, invoked_us: self.now_us, arrived: false });
         self.judge.invoked(number, command.as_deref());
@@ -295,7 +309,7 @@ impl World<'_> {
 
     /// A client has waited long enough.
     pub(super) fn give_up(&mut self, operation: u64) -> Verdict {
-        self.hear(operation, Heard::Unknown)
+        self.hear(operation, Heard::Silence)
     }
 
     /// A client hears what became of its operation.
@@ -312,6 +326,7 @@ impl World<'_> {
         self.workload.answered += 1;
         let now_us = self.now_us;
         self.trace.line(now_us, || format!("c{client} hears of {operation}: {}", said(&heard)));
+        self.scribe.heard(now_us, operation, &heard);
         match (&known.ask, heard) {
             (Ask::Command(command, bytes), Heard::Applied { position, reply }) => {
                 self.marks.hit(Mark::WriteAcknowledged);
@@ -407,6 +422,7 @@ fn said(heard: &Heard) -> String {
         Heard::NotApplied => "not applied".to_owned(),
         Heard::Unknown => "unknown".to_owned(),
         Heard::ReadFailed => "not read".to_owned(),
+        Heard::Silence => "nothing".to_owned(),
         Heard::Gone => "the node is gone".to_owned(),
     }
 }

@@ -9,12 +9,13 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::history::{HistorySink, Scribe};
 use super::host::Host;
 use super::liveness::Healing;
 use super::marks::{Mark, Marks};
 use super::nemesis::Heal;
 use super::plan::{Concern, Plan};
-use super::trace::{Sink, Trace};
+use super::trace::{LineSink, NodeTraces, Sink, Trace};
 use super::workload::{Heard, Workload};
 use crate::check::{Judge, Verdict, Violation};
 use crate::machine::Frozen;
@@ -127,6 +128,8 @@ pub struct World<'a> {
     pub(super) judge: Judge,
     pub(super) marks: Marks,
     pub(super) trace: Trace<'a>,
+    pub(super) node_traces: Option<NodeTraces<'a>>,
+    pub(super) scribe: Scribe<'a>,
     pub(super) workload: Workload,
     pub(super) healing: Healing,
     /// Rises when all faults end at once: what would have ended one of them later is void.
@@ -157,6 +160,8 @@ impl<'a> World<'a> {
             judge: Judge::new(configuration, plan.beyond_model),
             marks: Marks::default(),
             trace: Trace::new(sink),
+            node_traces: None,
+            scribe: Scribe::default(),
             workload: Workload::new(&plan),
             healing: Healing::new(&plan),
             era: 0,
@@ -169,10 +174,26 @@ impl<'a> World<'a> {
         }
     }
 
+    /// What clients see goes to `sink`.
+    #[must_use]
+    pub fn with_history(mut self, sink: HistorySink<'a>) -> Self {
+        self.scribe = Scribe::new(sink);
+        self
+    }
+
+    /// What nodes do goes to `sink`, messages only if they are wanted.
+    #[must_use]
+    pub fn with_node_traces(mut self, messages: bool, sink: LineSink<'a>) -> Self {
+        self.node_traces = Some(NodeTraces::new(messages, sink));
+        self
+    }
+
     /// Lets it all happen.
     #[must_use]
     pub fn run(mut self) -> Ended {
         let verdict = self.happen();
+        self.hand_over();
+        self.scribe.close(self.now_us);
         let violation = verdict.err().map(|violation| (*violation, self.now_us));
         if let Some((violation, _)) = &violation {
             self.trace.line(self.now_us, || violation.to_string());
@@ -213,11 +234,18 @@ impl<'a> World<'a> {
             self.events += 1;
             self.trace.note([at_us, number]);
             self.one(happening)?;
+            self.hand_over();
             if self.done {
                 break;
             }
         }
         Ok(())
+    }
+
+    fn hand_over(&mut self) {
+        if let Some(traces) = &mut self.node_traces {
+            traces.hand_over();
+        }
     }
 
     /// Ends the run well.

@@ -77,7 +77,10 @@ impl KnownStores {
                 let mut bytes = vec![0; FILE_BYTES_MAX];
                 let length = read_full(handle.as_ref(), 0, &mut bytes).doing("reading", &path)?;
                 bytes.truncate(length);
-                read(&bytes, &path)?
+                let peers = read(&bytes, &path)?;
+                // A writer that died may have left the new name undurable; what is believed from here on must stay.
+                files.sync_dir(folder).doing("syncing", folder)?;
+                peers
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(source) => return Err(StorageError::Io { doing: "opening", path, source }),

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls13_signature};
+use rustls::crypto::{self, CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
@@ -123,7 +123,7 @@ impl fmt::Debug for Tls {
 impl Tls {
     /// Reads the CA's certificate, one's own certificate (with those between it and the CA, if any) and its key.
     pub fn load(ca: &Path, cert: &Path, key: &Path) -> Result<Self, TlsError> {
-        let provider = Arc::new(ring::default_provider());
+        let provider = Arc::new(crypto::ring::default_provider());
         let roots = Arc::new(roots(ca)?);
         let chain = certificates(cert)?;
         let own_key = private_key(key)?;
@@ -156,7 +156,7 @@ impl Tls {
 
     /// Reads the CA's certificate only, for consoles without a certificate: such can connect, and nothing else.
     pub fn trusting(ca: &Path) -> Result<Self, TlsError> {
-        let provider = Arc::new(ring::default_provider());
+        let provider = Arc::new(crypto::ring::default_provider());
         let client = client(&provider, Arc::new(roots(ca)?)).map_err(|error| TlsError::Pem {
             path: ca.to_owned(),
             wanted: CERTIFICATE,

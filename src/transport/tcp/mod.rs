@@ -448,7 +448,8 @@ impl Peers {
         self.address
     }
 
-    /// A new life of this node joins, with its store. A former life leaves first. Must be called within a tokio runtime.
+    /// A new life of this node joins, with its store. A former life leaves first, and must have had a lower epoch: peers
+    /// take two lives of one epoch for two processes. Must be called within a tokio runtime.
     pub fn attach(&self, epoch: Epoch, store: u128) -> Link {
         self.detach();
         let shared = self.shared();

@@ -4,6 +4,8 @@ mod doors;
 mod formats;
 mod kill;
 mod memory;
+mod node;
 mod power;
 mod scripts;
+mod sim;
 mod terminal;

@@ -5,6 +5,7 @@ use raft_tui::check::wing_gong::{Act, Found, Operation, search};
 use raft_tui::check::{Judge, Property, Verdict};
 use raft_tui::machine::kv::{KvCommand, KvQuery, KvReply};
 use raft_tui::raft::message::{AppendEntriesReply, AppendOutcome};
+use raft_tui::raft::rng::Rng;
 use raft_tui::raft::{
     Base, Cause, Configuration, Digest, Entry, EntryKind, Envelope, Epoch, Event, EventKind, HardState, Index,
     LogPosition, Message, NodeId, Persist, Recovered, SyncPoint, Term,
@@ -319,4 +320,74 @@ fn a_read_may_not_be_older_than_what_had_returned() {
     assert_eq!(broken(told.judge.read(9, &query, Index(1), &stale)), Some(Property::Linearizability));
     told.judge.invoked(10, None);
     told.judge.read(10, &query, Index(1), &KvReply::Value(Some(value("v"))).encode()).expect("right");
+}
+
+/// All orders, one after another, without any thought.
+fn some_order_explains(left: &mut Vec<Operation>, value: Option<&Bytes>) -> bool {
+    if left.iter().all(|operation| operation.returned.is_none()) {
+        return true;
+    }
+    let first_return = left.iter().filter_map(|operation| operation.returned).min().unwrap_or(u64::MAX);
+    (0..left.len()).any(|at| {
+        if left[at].invoked > first_return {
+            return false;
+        }
+        let operation = left.remove(at);
+        let number =
+            value.map_or(Some(0), |value| str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok()));
+        let found = value.cloned();
+        let after = match &operation.act {
+            Act::Get(read) => (*read == found).then_some(found),
+            Act::Set(new) => Some(Some(new.clone())),
+            Act::Delete(existed) => existed.is_none_or(|existed| existed == found.is_some()).then_some(None),
+            Act::Cas { expected, new, swapped } => {
+                let swaps = *expected == found;
+                swapped.is_none_or(|told| told == swaps).then(|| if swaps { Some(new.clone()) } else { found })
+            }
+            Act::Incr { delta, sum } => {
+                let right = number.map(|number| number + delta);
+                let after = right.map_or(found, |right| Some(Bytes::from(right.to_string())));
+                sum.is_none_or(|told| told == right).then_some(after)
+            }
+        };
+        let explained = after.is_some_and(|after| some_order_explains(left, after.as_ref()));
+        left.insert(at, operation);
+        explained
+    })
+}
+
+#[test]
+fn the_search_finds_what_trying_all_orders_finds() {
+    let mut luck = Rng::new(11);
+    let mut found = [0, 0];
+    for _ in 0..30_000 {
+        let mut history: Vec<Operation> = Vec::new();
+        for _ in 0..=luck.below(6) {
+            let invoked = luck.below(12);
+            let returned = luck.chance(2, 3).then(|| invoked + luck.below(8));
+            let mut text = || ["a", "b", "c", "1", "3"].map(value)[luck.below(5) as usize].clone();
+            let (first, second) = (text(), text());
+            let told = returned.is_some();
+            let act = match luck.below(8) {
+                0..=1 if told => Act::Get(luck.chance(4, 5).then_some(first)),
+                0..=3 => Act::Set(first),
+                4 => Act::Delete(told.then(|| luck.chance(1, 2))),
+                5..=6 => {
+                    let expected = luck.chance(2, 3).then_some(first);
+                    Act::Cas { expected, new: second, swapped: told.then(|| luck.chance(1, 2)) }
+                }
+                _ => {
+                    let sum = told.then(|| luck.chance(2, 3).then(|| luck.below(5).cast_signed()));
+                    Act::Incr { delta: 1 + luck.below(2).cast_signed(), sum }
+                }
+            };
+            history.push(Operation { invoked, returned, act });
+        }
+        let right = some_order_explains(&mut history.clone(), None);
+        found[usize::from(right)] += 1;
+        let told = search(&history, STEPS);
+        assert_ne!(told, Found::Undecided);
+        assert_eq!(told == Found::Linearizable, right, "{history:?}");
+    }
+    assert!(found.iter().all(|count| *count > 5_000), "{found:?}");
 }

@@ -1,8 +1,12 @@
 //! No threads, no disk, no clock.
 
+mod check_history;
 mod check_verdicts;
+mod control_access;
 mod control_grammar;
+mod control_leases;
 mod control_narrate;
+mod control_pictures;
 mod control_words;
 mod faults_rules;
 mod formats_core;
@@ -10,9 +14,11 @@ mod formats_trace;
 mod fuzz_codec;
 mod fuzz_core;
 mod fuzz_faults;
+mod history_lines;
 mod kv_commands;
 mod kv_store;
 mod museum;
+mod raft_broken_rules;
 mod raft_checklist_durability;
 mod raft_checklist_elections;
 mod raft_checklist_replication;
@@ -25,6 +31,7 @@ mod raft_rng;
 mod second_machine;
 mod storage_crash_points;
 mod storage_faults;
+mod storage_known;
 mod text_sanitizer;
 mod tidy;
 mod tui_keys;
@@ -33,3 +40,4 @@ mod tui_theme;
 mod tui_update;
 mod tui_view;
 mod wire_format;
+mod wire_handshake;

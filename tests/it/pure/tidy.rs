@@ -17,14 +17,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // floor 1
     ("storage", &["codec", "raft", "machine", "mutants"]),
     ("transport", &["codec", "text", "raft"]),
-    ("trace", &["raft"]),
-    ("check", &["codec", "text", "raft", "machine"]),
+    ("trace", &["codec", "raft"]),
+    ("history", &["codec", "text", "raft", "machine"]),
     // floor 2
+    ("check", &["codec", "text", "raft", "machine", "history"]),
     ("node", &["raft", "machine", "storage", "transport", "trace", "mutants"]),
     // floor 3
     ("control", &["codec", "text", "raft", "machine", "transport"]),
     ("door", &["codec", "text", "raft", "machine", "trace"]),
-    ("sim", &["codec", "text", "raft", "machine", "storage", "transport", "check", "trace", "node", "mutants"]),
+    (
+        "sim",
+        &["codec", "text", "raft", "machine", "storage", "transport", "history", "check", "trace", "node", "mutants"],
+    ),
     // floor 4
     ("cluster", &["codec", "text", "raft", "machine", "storage", "transport", "node", "control"]),
     // floor 6
@@ -38,7 +42,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "raft",
             "machine",
             "trace",
+            "history",
             "node",
+            "transport",
             "control",
             "door",
             "cluster",
@@ -59,7 +65,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tui_input", &["tui/"]),
     ("clap", &["cli/"]),
     ("anyhow", &["main.rs", "cli/"]),
-    ("serde_json", &["cli/", "door/", "sim/", "control/audit.rs"]),
+    ("serde_json", &["cli/", "door/", "history/", "control/audit.rs"]),
     ("toml", &["tui/theme", "cluster/folder.rs", "cli/"]),
     ("tracing_appender", &["telemetry.rs"]),
     ("tracing_subscriber", &["telemetry.rs", "cli/"]),
@@ -83,6 +89,7 @@ const PURE: &[&str] = &[
     "check/",
     "sim/",
     "trace/",
+    "history/",
     "door/",
     "codec.rs",
     "text.rs",

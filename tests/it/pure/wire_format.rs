@@ -105,6 +105,9 @@ fn the_bytes_of_every_message_are_what_they_were() {
     assert!(MessageKind::ALL.iter().all(|kind| kinds.contains(kind)), "a kind of message is not pinned");
     for file in fs::read_dir(&folder).expect("a folder") {
         let name = file.expect("a file").file_name().into_string().expect("text");
+        if name == "frames" {
+            continue;
+        }
         assert!(known.contains(&name), "{name} is of no message");
     }
 }

@@ -3,6 +3,8 @@
 mod regressions;
 mod replay;
 mod swarm;
+mod watched;
+mod wire_turmoil;
 
 use raft_tui::sim::{Ended, Limits, Plan, Profile, World};
 

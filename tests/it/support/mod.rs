@@ -1,9 +1,11 @@
 //! What tests share.
 
+pub mod consoles;
 pub mod cores;
 pub mod folders;
 pub mod forge;
 pub mod gated_files;
+pub mod histories;
 pub mod laws;
 pub mod logs;
 pub mod parts;
@@ -16,5 +18,6 @@ pub mod session;
 pub mod syncs;
 pub mod telling;
 pub mod terminal;
+pub mod trace_checker;
 pub mod views;
 pub mod wire;

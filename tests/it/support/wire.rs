@@ -1,4 +1,5 @@
 //! Nodes' ends of a wire: transports without nodes behind them, and somebody who speaks by hand.
+#![allow(clippy::unwrap_used, reason = "a test that finds nothing there has failed")]
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,7 +16,6 @@ use raft_tui::transport::frame::{FrameReader, FrameWriter, frames};
 use raft_tui::transport::net::{Doorway, Later, Net, Tcp, Wire};
 use raft_tui::transport::tcp::handshake::{Failed, HELLO_BYTES_MAX, Hello, MAGIC, Settled, VERSIONS, greet};
 use raft_tui::transport::tcp::{FRAME_BYTES_MAX, Known, KnownError, KnownPeer, Peers, TcpSpec, open};
-use raft_tui::transport::tls::Tls;
 
 pub const N1: NodeId = NodeId(1);
 pub const N2: NodeId = NodeId(2);
@@ -108,7 +108,7 @@ pub struct End {
     pub epoch: Epoch,
     pub peers: Peers,
     pub link: Link,
-    number: u64,
+    pub number: u64,
 }
 
 impl End {
@@ -206,9 +206,4 @@ pub async fn greeted(wire: Wire, hello: Hello) -> Result<(FrameReader, FrameWrit
     reader.set_seed(settled.seed);
     writer.set_seed(settled.seed);
     Ok((reader, writer, settled))
-}
-
-/// With TLS.
-pub fn with_tls(spec: TcpSpec, tls: Tls) -> TcpSpec {
-    TcpSpec { tls: Some(Arc::new(tls)), ..spec }
 }

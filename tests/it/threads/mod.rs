@@ -2,6 +2,7 @@
 
 mod clock;
 mod cluster_local;
+mod control_server;
 mod mesh;
 mod plain;
 mod storage_contract;
@@ -10,4 +11,6 @@ mod storage_folder;
 mod storage_interrupted;
 mod storage_torture;
 mod telemetry;
+mod transport_hostile;
 mod transport_tcp;
+mod transport_tls;

@@ -1,4 +1,5 @@
 //! Transports of nodes over real loopback: who gets through to whom, who is refused and how that is named.
+#![allow(clippy::unwrap_used, reason = "a test that finds nothing there has failed")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -68,7 +69,7 @@ async fn nobody_is_let_in_before_the_node_is_attached() {
     until("it was tried", || one.peers.view()[0].refusal.as_deref().is_some_and(|why| why.contains("no answer"))).await;
     assert!(!one.is_connected(N2));
     let link = peers.attach(Epoch(1), store(N2));
-    let mut two = End { peers, link, ..End::plain(&Book::default(), N2).await };
+    let mut two = End { node: N2, epoch: Epoch(1), peers, link, number: 0 };
     until_heard(&mut one, &mut two).await;
 }
 
@@ -130,11 +131,9 @@ async fn the_queue_to_a_node_that_is_away_is_bounded_and_delays_nobody() {
     // What is told when it comes back is what is new, not what waited for too long.
     tokio::time::sleep(Duration::from_millis(2_100)).await;
     let mut three = End::plain(&book, N3).await;
-    let mut first = None;
     until("it hears", || {
         one.say(N3);
-        first = first.or(three.heard().first().map(|envelope| envelope.term));
-        first.is_some()
+        !three.heard().is_empty()
     })
     .await;
     assert_eq!(queued(&one).unwrap().1.by_age, QUEUE_MESSAGES_MAX as u64);
