@@ -18,6 +18,9 @@ use super::{ClusterError, Disks};
 /// The format of `cluster.toml` that this program writes, and the newest it reads.
 const FORMAT: u32 = 1;
 
+/// The bit of a cluster's number that allows faults to be injected into its processes: this folder is for learning.
+const FAULTS_ALLOWED: u128 = 1;
+
 /// What `cluster.toml` says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +29,18 @@ struct ClusterToml {
     /// A random 128-bit number in hexadecimal.
     cluster_id: String,
     nodes: u64,
+}
+
+/// What `ports.toml` says: where the processes of the cluster listen on loopback, in the order of their ids.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ports {
+    /// All nodes have been made: one that comes without its store must not come back as new.
+    pub(super) bootstrapped: bool,
+    /// For peers.
+    pub(super) peer: Vec<u16>,
+    /// For consoles.
+    pub(super) control: Vec<u16>,
 }
 
 /// An open folder.
@@ -61,6 +76,23 @@ impl Folder {
         self.temporary.is_some()
     }
 
+    /// The ports that its processes have, if it ever had processes.
+    pub(super) fn ports(&self) -> Result<Option<Ports>, ClusterError> {
+        let path = self.path.join("ports.toml");
+        match fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text)
+                .map(Some)
+                .map_err(|error| ClusterError::Unreadable { path, why: error.to_string() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(ClusterError::Io { doing: "reading", path, source }),
+        }
+    }
+
+    /// Keeps them.
+    pub(super) fn keep_ports(&self, ports: &Ports) -> Result<(), ClusterError> {
+        write(&self.path, &self.path.join("ports.toml"), ports)
+    }
+
     fn open_at(path: PathBuf, nodes: u64, temporary: Option<tempfile::TempDir>) -> Result<Self, ClusterError> {
         let file = path.join("cluster.toml");
         let existed = path.symlink_metadata().is_ok();
@@ -73,7 +105,8 @@ impl Folder {
         let toml = match fs::read_to_string(&file) {
             Ok(text) => read(&file, &text)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let toml = ClusterToml { format: FORMAT, cluster_id: format!("{:032x}", random()), nodes };
+                let toml =
+                    ClusterToml { format: FORMAT, cluster_id: format!("{:032x}", random() | FAULTS_ALLOWED), nodes };
                 write(&path, &file, &toml)?;
                 toml
             }
@@ -133,10 +166,10 @@ fn read(file: &Path, text: &str) -> Result<ClusterToml, ClusterError> {
 }
 
 /// Written beside, synced, renamed: it is there whole or not at all.
-fn write(path: &Path, file: &Path, toml: &ClusterToml) -> Result<(), ClusterError> {
+fn write(path: &Path, file: &Path, toml: &impl Serialize) -> Result<(), ClusterError> {
     let text = toml::to_string(toml)
         .map_err(|error| ClusterError::Unreadable { path: file.to_owned(), why: error.to_string() })?;
-    let beside = path.join("cluster.toml.new");
+    let beside = file.with_extension("toml.new");
     let written = OpenOptions::new()
         .create(true)
         .truncate(true)

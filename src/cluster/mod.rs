@@ -3,9 +3,13 @@
 //! Kept true: whoever holds a session cannot tell, but for its capabilities, how the cluster is held.
 //! Not here: what an operator sees of it (`tui/`, `cli/`).
 
+mod clients;
 pub mod folder;
 pub mod host;
 pub mod local;
+pub mod process;
+pub mod remote;
+mod waits;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use crate::control::{Answer, Capabilities, ClusterView, Observation, Operation, OperationId, Pace, Request};
 use crate::machine::StateMachine;
 use crate::machine::kv::KvStore;
-use crate::node::driver::MachineFactory;
+use crate::node::driver::{MachineFactory, Trouble};
 use crate::node::tracer::TraceSink;
 
 /// A hand on a cluster.
@@ -44,6 +48,23 @@ impl Session {
                 Observation::Answered { .. } | Observation::Happened(_) => {}
             }
         }
+    }
+}
+
+/// Ends with the session; tells whether a node stopped on a broken rule.
+pub struct Guard {
+    hub: tokio::task::JoinHandle<Option<Trouble>>,
+}
+
+impl Guard {
+    pub(crate) const fn new(hub: tokio::task::JoinHandle<Option<Trouble>>) -> Self {
+        Self { hub }
+    }
+
+    /// Waits until all that the session held has ended: nodes have stopped, stores and connections are closed. Gives the
+    /// worst trouble of any node.
+    pub async fn ended(self) -> Option<Trouble> {
+        self.hub.await.unwrap_or(Some(Trouble::Violation))
     }
 }
 
@@ -169,6 +190,17 @@ pub enum ClusterError {
         /// Which file.
         path: PathBuf,
         /// Why.
+        why: String,
+    },
+    /// Processes cannot share memory.
+    #[error("processes keep their logs on disk: leave --memory away")]
+    MemoryProcesses,
+    /// Nobody to attach to.
+    #[error("no node of {addresses} answers ({why}); see that one runs and that this is its control address")]
+    NoAnswer {
+        /// Where it was tried.
+        addresses: String,
+        /// What went wrong at each.
         why: String,
     },
     /// A file operation failed.

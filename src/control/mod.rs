@@ -6,13 +6,16 @@
 //! the console, standard input and scripts.
 //!
 //! The same over a wire is `protocol.rs`: a node serves it (`server/`), and says what who may (`access.rs`, `tokens.rs`),
-//! for how long (`leases.rs`), and who did (`audit.rs`).
+//! for how long (`leases.rs`), and who did (`audit.rs`); a console asks (`client.rs`), and looks at what it is told before
+//! it believes it (`admit.rs`).
 //!
 //! Kept true: an operation says what is wished; only observations say what is.
 //! Not here: how a cluster is held (`cluster/`), how it is drawn (`tui/`).
 
 pub mod access;
+pub mod admit;
 pub mod audit;
+pub mod client;
 pub mod grammar;
 pub mod leases;
 pub mod narrate;
@@ -26,7 +29,7 @@ pub mod words;
 
 pub use observation::{
     ActiveFault, Alarm, ClientsView, ClusterView, Happened, Held, Latency, Life, LinkState, LoadView, Mode, NodeView,
-    Observation, Reach, What, WritesStand,
+    Observation, Reach, STALE_US, What, WritesStand,
 };
 pub use operation::{
     Access, Answer, Can, Capabilities, Condition, LinkRule, Links, Operation, OperationId, Pace, Request, Target,

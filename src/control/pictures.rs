@@ -73,7 +73,8 @@ parts! {
     2: view.terms;
     3: view.election_elapsed, view.election_timeout, view.heartbeat;
     4: view.peers;
-    5: view.messages_in, view.messages_out, view.in_per_second, view.out_per_second;
+    5: view.messages_in, view.messages_out, view.messages_by_kind, view.elections, view.in_per_second,
+       view.out_per_second;
     6: view.sync, view.durable_latency, view.commit_latency, view.apply_latency;
     7: view.notes;
     8: now_us, up_us;

@@ -14,6 +14,7 @@ pub mod tracer;
 pub mod waiting;
 pub mod writer;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -128,17 +129,17 @@ pub enum ClientOutcome {
     /// Certainly without effect.
     NotApplied {
         /// Why.
-        why: &'static str,
+        why: Cow<'static, str>,
     },
     /// May take effect later, or never.
     Unknown {
         /// Why.
-        why: &'static str,
+        why: Cow<'static, str>,
     },
     /// The read was not answered; it changes nothing, so ask again.
     ReadFailed {
         /// Why.
-        why: &'static str,
+        why: Cow<'static, str>,
     },
 }
 

@@ -87,7 +87,7 @@ impl Waiting {
             (Outcome::Busy { uncommitted_bytes }, _) => ClientOutcome::Busy { uncommitted_bytes },
             (Outcome::ReadReady(index), Wait::Query(text)) => ClientOutcome::Value { index, reply: query(text) },
             (Outcome::ReadAborted { .. }, Wait::Query(_)) => {
-                ClientOutcome::ReadFailed { why: "no leader confirmed the read" }
+                ClientOutcome::ReadFailed { why: "no leader confirmed the read".into() }
             }
             (Outcome::ReadReady(_), Wait::Command(_)) | (Outcome::Appended(_), Wait::Query(_)) => return,
         };
@@ -111,7 +111,7 @@ impl Waiting {
                 Some(reply) => answer(ticket, ClientOutcome::Applied { position, reply }),
                 None => answer(
                     ticket,
-                    ClientOutcome::NotApplied { why: "another leader's entry was committed in its place" },
+                    ClientOutcome::NotApplied { why: "another leader's entry was committed in its place".into() },
                 ),
             }
         }
@@ -127,7 +127,7 @@ impl Waiting {
             if self.tickets.remove(&ticket).is_some() {
                 answer(
                     ticket,
-                    ClientOutcome::Unknown { why: "a snapshot of the new leader replaced the log meanwhile" },
+                    ClientOutcome::Unknown { why: "a snapshot of the new leader replaced the log meanwhile".into() },
                 );
             }
         }
@@ -142,15 +142,15 @@ impl Waiting {
             }
             let (ticket, (_, wait)) = first.remove_entry();
             let outcome = match wait {
-                Wait::Command(_) if mutants::on("M49") => ClientOutcome::NotApplied { why: "no answer in time" },
+                Wait::Command(_) if mutants::on("M49") => ClientOutcome::NotApplied { why: "no answer in time".into() },
                 Wait::Command(Some(position)) => {
                     self.commands.remove(&(position.index, position.term));
                     ClientOutcome::Unknown {
-                        why: "it is in the leader's log, but no majority has confirmed it in time",
+                        why: "it is in the leader's log, but no majority has confirmed it in time".into(),
                     }
                 }
-                Wait::Command(None) => ClientOutcome::Unknown { why: "no answer in time" },
-                Wait::Query(_) => ClientOutcome::ReadFailed { why: "no majority confirmed the leader in time" },
+                Wait::Command(None) => ClientOutcome::Unknown { why: "no answer in time".into() },
+                Wait::Query(_) => ClientOutcome::ReadFailed { why: "no majority confirmed the leader in time".into() },
             };
             answer(ticket, outcome);
         }

@@ -139,9 +139,9 @@ fn reply(outcome: ClientOutcome) -> Reply {
         ClientOutcome::Value { index, reply } => Reply::Value { index, reply },
         ClientOutcome::NotLeader { leader } => Reply::NotLeader { leader },
         ClientOutcome::Busy { uncommitted_bytes } => Reply::Busy { uncommitted_bytes },
-        ClientOutcome::NotApplied { why } => Reply::NotApplied { why: why.to_owned() },
-        ClientOutcome::Unknown { why } => Reply::Unknown { why: why.to_owned() },
-        ClientOutcome::ReadFailed { why } => Reply::ReadFailed { why: why.to_owned() },
+        ClientOutcome::NotApplied { why } => Reply::NotApplied { why: why.into_owned() },
+        ClientOutcome::Unknown { why } => Reply::Unknown { why: why.into_owned() },
+        ClientOutcome::ReadFailed { why } => Reply::ReadFailed { why: why.into_owned() },
     }
 }
 

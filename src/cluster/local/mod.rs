@@ -6,13 +6,12 @@
 //!
 //! Kept true: each operation gets one answer; when the session is gone, all nodes have been stopped and their stores
 //! closed.
-//! Not here: the node itself (`node/`), other ways to hold a cluster (`process.rs` and `remote.rs`, to come).
+//! Not here: the node itself (`node/`), other ways to hold a cluster (`process.rs`, `remote/`).
 
-mod clients;
+mod door;
 mod hosts;
 mod operations;
 pub(super) mod view;
-mod waits;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,8 +21,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::clients::{Clients, Load};
 use super::folder::Folder;
-use super::{ClusterError, Session, Spec};
+use super::waits::{self, Wait};
+use super::{ClusterError, Guard, Session, Spec};
 use crate::control::{
     ActiveFault, Answer, Can, Capabilities, ClusterView, Happened, Held, Life, LinkState, Mode, NodeView, Observation,
     OperationId, Pace, Request, What, WritesStand,
@@ -34,7 +35,7 @@ use crate::raft::{Configuration, Index, NodeId, Options};
 use crate::transport::clock::ClusterClock;
 use crate::transport::faults::{Links, Rules};
 use crate::transport::mesh::{Mesh, QUEUE_CAPACITY};
-use clients::{Clients, Load};
+use door::Door;
 use hosts::{Common, Host};
 
 /// The most nodes that one process holds.
@@ -64,18 +65,6 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 /// What is queued for a session at most.
 const OBSERVATIONS_MAX: usize = 8_192;
 
-/// Ends with the cluster; tells whether a node stopped on a broken rule.
-pub struct Guard {
-    hub: tokio::task::JoinHandle<Option<Trouble>>,
-}
-
-impl Guard {
-    /// Waits until every node has stopped and every store is closed. Gives the worst trouble of any node.
-    pub async fn ended(self) -> Option<Trouble> {
-        self.hub.await.unwrap_or(Some(Trouble::Violation))
-    }
-}
-
 /// Starts a cluster; it runs until the session asks it to quit or is dropped. Must be called within a tokio runtime.
 pub fn start(spec: Spec) -> Result<(Session, Guard), ClusterError> {
     if spec.nodes == 0 || spec.nodes > NODES_MAX {
@@ -102,7 +91,7 @@ pub fn start(spec: Spec) -> Result<(Session, Guard), ClusterError> {
     };
     let hosts = members.iter().map(|id| (*id, Host::new(*id, common.spec.seed, common.spec.trace.as_ref()))).collect();
     let mut hub = Hub {
-        clients: Clients::new(clock, common.spec.client_timeout_ticks),
+        clients: Clients::new(clock, common.spec.client_timeout_ticks, "does not run; restart it first"),
         started: Instant::now(),
         hosts,
         faults: Vec::new(),
@@ -126,10 +115,10 @@ pub fn start(spec: Spec) -> Result<(Session, Guard), ClusterError> {
     let session =
         Session { operations, observations: heard, view: hub.published.subscribe(), capabilities: CAPABILITIES };
     let hub = tokio::spawn(hub.run(asked, observed, ended));
-    Ok((session, Guard { hub }))
+    Ok((session, Guard::new(hub)))
 }
 
-fn empty_view() -> ClusterView {
+pub(super) fn empty_view() -> ClusterView {
     ClusterView {
         version: 0,
         name: String::new(),
@@ -158,14 +147,14 @@ struct Hub {
     common: Common,
     folder: Option<Folder>,
     hosts: BTreeMap<NodeId, Host>,
-    clients: Clients,
+    clients: Clients<Door>,
     started: Instant,
     faults: Vec<ActiveFault>,
     fault_numbers: u64,
     link_delay_us: u64,
     /// With the operation that is answered at its end.
     load: Option<(Option<OperationId>, Load)>,
-    waits: Vec<waits::Wait>,
+    waits: Vec<Wait>,
     pending: Vec<operations::Pending>,
     happened: u64,
     /// Applied commands are told once, by the first node.
@@ -236,7 +225,7 @@ impl Hub {
         let Some(host) = self.hosts.get_mut(&id) else { return };
         host.start(&self.common);
         if let (Some(requests), Some(report)) = (host.requests(), host.report()) {
-            self.clients.open_door(id, clients::Door { requests, report });
+            self.clients.open_door(id, Door { requests, report });
         }
         self.tell(What::Life { node: id, life: Life::Starting });
     }
@@ -306,6 +295,17 @@ impl Hub {
         self.publish();
         self.settle_pending();
         self.settle_waits();
+    }
+
+    fn settle_waits(&mut self) {
+        let view = self.published.borrow().clone();
+        let fresh = |node: NodeId, moment: Instant| {
+            let report = self.hosts.get(&node).and_then(|host| host.last_report.as_ref());
+            report.is_some_and(|report| report.made_at > moment)
+        };
+        for (id, answer) in waits::settle(&mut self.waits, &view, fresh) {
+            self.answer(id, answer);
+        }
     }
 
     fn tell_drops(&mut self) {

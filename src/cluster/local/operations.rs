@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::waits::Wait;
-use super::{Hub, clients};
+use super::Hub;
+use crate::cluster::clients::{Load, LoadCount};
+use crate::cluster::waits::Wait;
 use crate::control::{
     Answer, Can, Life, LinkRule, Links, Operation, OperationId, Pace, Request, Target, What, grammar,
 };
@@ -41,7 +42,11 @@ impl Hub {
     pub(super) fn operate(&mut self, request: Request) {
         let Request { id, operation } = request;
         tracing::info!(operation = %grammar::print(&operation), "asked");
-        let text = grammar::print(&operation);
+        let text = match &operation {
+            // There are many of them, and nobody needs their words.
+            Operation::Submit { .. } | Operation::Read { .. } => String::new(),
+            operation => grammar::print(operation),
+        };
         match self.carry_out(id, operation, text) {
             // It will be answered when it is done.
             Ok(None) => {}
@@ -348,19 +353,14 @@ impl Hub {
     fn start_load(&mut self, id: OperationId, per_second: u32, duration_us: Option<u64>) -> Option<String> {
         let tell = self.teller(id);
         let clients = self.clients.clone();
-        let finished = move |count: clients::LoadCount| {
-            let clients::LoadCount { applied, not_applied, unknown, held_back } = count;
-            let mut what = format!("{applied} applied, {not_applied} not applied, {unknown} unknown");
-            if held_back > 0 {
-                what = format!("{what}, {held_back} held back because too many were waiting");
-            }
+        let finished = move |count: LoadCount| {
             if duration_us.is_some() {
-                tokio::spawn(tell(Answer::Done(what)));
+                tokio::spawn(tell(Answer::Done(count.to_string())));
             }
         };
         // A load that takes the place of another ends it.
         self.end_load();
-        let load = clients::Load::start(clients, per_second, duration_us, finished);
+        let load = Load::start(clients, per_second, duration_us, finished);
         self.load = Some((duration_us.map(|_| id), load));
         duration_us.is_none().then(|| format!("a load of {per_second}/s runs until `load stop`"))
     }

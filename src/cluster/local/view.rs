@@ -35,6 +35,8 @@ pub(in crate::cluster) fn unknown(id: NodeId) -> NodeView {
         peers: Vec::new(),
         messages_in: 0,
         messages_out: 0,
+        messages_by_kind: Vec::new(),
+        elections: 0,
         in_per_second: 0.0,
         out_per_second: 0.0,
         sync: Latency::default(),
@@ -79,6 +81,8 @@ pub(in crate::cluster) fn node(report: &Report, life: Life, heartbeat_ticks: u64
         peers: status.peers.clone(),
         messages_in: report.messages.0,
         messages_out: report.messages.1,
+        messages_by_kind: report.by_kind.clone(),
+        elections: report.elections,
         in_per_second: if running { report.per_second.0 } else { 0.0 },
         out_per_second: if running { report.per_second.1 } else { 0.0 },
         sync: latency(report.sync),
@@ -92,7 +96,7 @@ pub(in crate::cluster) fn node(report: &Report, life: Life, heartbeat_ticks: u64
 }
 
 /// Whether writes go through, by what the newest leader says about whom it hears.
-pub(super) fn writes(nodes: &[NodeView], stopped: bool, election_timeout_ticks: u64) -> WritesStand {
+pub(in crate::cluster) fn writes(nodes: &[NodeView], stopped: bool, election_timeout_ticks: u64) -> WritesStand {
     let stalled = |why: String| WritesStand::Stalled { why };
     let quorum = nodes.len() / 2 + 1;
     let up = nodes.iter().filter(|node| node.is_running()).count();

@@ -2,6 +2,7 @@
 
 mod doors;
 mod formats;
+mod headless;
 mod kill;
 mod memory;
 mod node;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft_tui::cluster::local::{self, Guard};
-use raft_tui::cluster::{Session, Spec};
+use raft_tui::cluster::local;
+use raft_tui::cluster::{Guard, Session, Spec};
 use raft_tui::control::{Answer, ClusterView, Observation, Request, grammar};
 
 /// How long any answer may take before a test gives up; answers come as soon as they are known.

@@ -3,6 +3,9 @@
 mod clock;
 mod cluster_local;
 mod control_server;
+mod headless_client;
+mod headless_load;
+mod headless_status;
 mod mesh;
 mod plain;
 mod storage_contract;

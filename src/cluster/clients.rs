@@ -1,24 +1,25 @@
-//! Clients of a cluster in this process: they find the leader, ask once, and know three outcomes (paper §8).
+//! Clients of a cluster: they find the leader, ask once, and know three outcomes (paper §8).
 //!
 //! No proposal travels from node to node: whoever holds the client goes to the leader. What was certainly not appended
 //! may be asked again until time is up; what may have been appended is never asked twice.
 //!
 //! Kept true: a command is applied at most once for each time it was submitted.
-//! Not here: what a node does with a request (`node/`).
+//! Not here: how a node is asked ([`Door`]), what it does with a request (`node/`).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot, watch};
+use std::time::Duration;
 
 use crate::control::{Answer, ClientsView, Latency, LoadView};
 use crate::machine::kv;
 use crate::node::ClientOutcome;
-use crate::node::driver::{ClientRequest, Report, Wish};
+use crate::node::driver::Wish;
 use crate::node::meters::{Rate, Samples};
-use crate::raft::{NodeId, Role, Ticks};
+use crate::raft::{NodeId, Term, Ticks};
 use crate::transport::clock::ClusterClock;
+use crate::transport::net::Later;
+use bytes::Bytes;
 
 /// How long a client sleeps before it looks for a leader again, in microseconds of cluster time.
 const LOOK_AGAIN_US: u64 = 20_000;
@@ -29,11 +30,13 @@ const LOAD_WAITING_MAX: u64 = 1_024;
 /// Keys that the automatic load writes to.
 const LOAD_KEYS: u64 = 100;
 
-/// The way to one running node.
-#[derive(Clone)]
-pub(super) struct Door {
-    pub(super) requests: mpsc::Sender<ClientRequest>,
-    pub(super) report: watch::Receiver<Option<Arc<Report>>>,
+/// The way to one running node; clones are the same way.
+pub(super) trait Door: Clone + Send + Sync + 'static {
+    /// The term in which it calls itself leader, if it does.
+    fn leads(&self) -> Option<Term>;
+
+    /// Asks it once, and waits for its outcome, at most about so long.
+    fn ask(&self, wish: Wish, within: Duration) -> Later<'static, ClientOutcome>;
 }
 
 #[derive(Default)]
@@ -46,31 +49,33 @@ struct Seen {
     latency: Samples,
 }
 
-struct Shared {
+struct Shared<D> {
     clock: ClusterClock,
     timeout_us: u64,
-    doors: Mutex<BTreeMap<NodeId, Door>>,
+    doors: Mutex<BTreeMap<NodeId, D>>,
     seen: Mutex<Seen>,
+    /// What is said of a node without a door.
+    no_door: &'static str,
 }
 
 /// All clients of the cluster; clones are the same clients.
 #[derive(Clone)]
-pub(super) struct Clients {
-    shared: Arc<Shared>,
+pub(super) struct Clients<D> {
+    shared: Arc<Shared<D>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Clients {
-    pub(super) fn new(clock: ClusterClock, timeout_ticks: Ticks) -> Self {
+impl<D: Door> Clients<D> {
+    pub(super) fn new(clock: ClusterClock, timeout_ticks: Ticks, no_door: &'static str) -> Self {
         let timeout_us = timeout_ticks * crate::node::driver::TICK_US;
-        let shared = Shared { clock, timeout_us, doors: Mutex::default(), seen: Mutex::default() };
+        let shared = Shared { clock, timeout_us, doors: Mutex::default(), seen: Mutex::default(), no_door };
         Self { shared: Arc::new(shared) }
     }
 
-    pub(super) fn open_door(&self, node: NodeId, door: Door) {
+    pub(super) fn open_door(&self, node: NodeId, door: D) {
         lock(&self.shared.doors).insert(node, door);
     }
 
@@ -78,18 +83,14 @@ impl Clients {
         lock(&self.shared.doors).remove(&node);
     }
 
-    fn door(&self, node: NodeId) -> Option<Door> {
+    fn door(&self, node: NodeId) -> Option<D> {
         lock(&self.shared.doors).get(&node).cloned()
     }
 
     /// The node that calls itself leader in the newest term.
     fn leader(&self) -> Option<NodeId> {
         let doors = lock(&self.shared.doors);
-        let leads = |(node, door): (&NodeId, &Door)| {
-            let report = door.report.borrow();
-            let status = &report.as_ref()?.status;
-            (status.role == Role::Leader).then_some((status.hard_state.current_term, *node))
-        };
+        let leads = |(node, door): (&NodeId, &D)| Some((door.leads()?, *node));
         doors.iter().filter_map(leads).max().map(|(_, node)| node)
     }
 
@@ -131,25 +132,21 @@ impl Clients {
         loop {
             let node = via.or_else(|| hint.take()).or_else(|| self.leader());
             if let Some((node, door)) = node.and_then(|node| Some((node, self.door(node)?))) {
-                let (answer, answered) = oneshot::channel();
-                let outcome = match door.requests.try_send(ClientRequest { wish: wish.clone(), answer }) {
-                    // A client gives up a little later than its node, which knows more.
-                    Ok(()) => {
-                        tokio::select! {
-                            outcome = answered => outcome.unwrap_or_else(|_| died(wish)),
-                            () = clock.sleep_until(deadline_us + LOOK_AGAIN_US) => {
-                                ClientOutcome::Unknown { why: "the node did not answer in time" }
-                            }
-                        }
+                let left_us = (deadline_us + LOOK_AGAIN_US).saturating_sub(clock.now_us());
+                let within = Duration::from_micros(clock.real_us(left_us));
+                // A client gives up a little later than its node, which knows more.
+                let outcome = tokio::select! {
+                    outcome = door.ask(wish.clone(), within) => outcome,
+                    () = clock.sleep_until(deadline_us + LOOK_AGAIN_US) => {
+                        ClientOutcome::Unknown { why: "the node did not answer in time".into() }
                     }
-                    Err(_) => ClientOutcome::Busy { uncommitted_bytes: 0 },
                 };
                 match self.judge(outcome, node, via, started_us) {
                     Judged::Final(answer) => return answer,
                     Judged::Again { next, because } => (hint, why) = (next, because),
                 }
             } else if let Some(node) = via {
-                return Answer::NotApplied { why: format!("{node} does not run; restart {node} first") };
+                return Answer::NotApplied { why: format!("{node} {}", self.shared.no_door) };
             }
             if clock.now_us() >= deadline_us {
                 return Answer::NotApplied { why };
@@ -167,8 +164,8 @@ impl Clients {
                 Answer::Applied { index: position.index, term: position.term, reply, took_us }
             }
             ClientOutcome::Value { index, reply } => Answer::Value { index, node, reply, took_us },
-            ClientOutcome::Unknown { why } => Answer::Unknown { why: why.to_owned() },
-            ClientOutcome::NotApplied { why } => Answer::NotApplied { why: why.to_owned() },
+            ClientOutcome::Unknown { why } => Answer::Unknown { why: why.into_owned() },
+            ClientOutcome::NotApplied { why } => Answer::NotApplied { why: why.into_owned() },
             ClientOutcome::NotLeader { leader } => {
                 let because = match leader {
                     Some(leader) => format!("{node} does not lead, {leader} does"),
@@ -190,9 +187,9 @@ impl Clients {
             }
             ClientOutcome::ReadFailed { why } => {
                 if via.is_some() {
-                    Answer::NotApplied { why: why.to_owned() }
+                    Answer::NotApplied { why: why.into_owned() }
                 } else {
-                    return Judged::Again { next: None, because: why.to_owned() };
+                    return Judged::Again { next: None, because: why.into_owned() };
                 }
             }
         })
@@ -222,13 +219,6 @@ enum Judged {
     },
 }
 
-fn died(wish: &Wish) -> ClientOutcome {
-    match wish {
-        Wish::Submit(_) => ClientOutcome::Unknown { why: "the node stopped before it answered" },
-        Wish::Read(_) | Wish::ReadLocal(_) => ClientOutcome::ReadFailed { why: "the node stopped before it answered" },
-    }
-}
-
 /// What a load came to, counted by kind of outcome.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LoadCount {
@@ -237,6 +227,17 @@ pub(super) struct LoadCount {
     pub(super) unknown: u64,
     /// Not even sent, because too many were waiting.
     pub(super) held_back: u64,
+}
+
+impl fmt::Display for LoadCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { applied, not_applied, unknown, held_back } = self;
+        write!(f, "{applied} applied, {not_applied} not applied, {unknown} unknown")?;
+        if *held_back > 0 {
+            write!(f, ", {held_back} held back because too many were waiting")?;
+        }
+        Ok(())
+    }
 }
 
 /// A load that runs.
@@ -249,7 +250,7 @@ pub(super) struct Load {
 impl Load {
     /// Submits so many commands a second of cluster time; `finished` gets the count at the end.
     pub(super) fn start(
-        clients: Clients,
+        clients: Clients<impl Door>,
         per_second: u32,
         duration_us: Option<u64>,
         finished: impl FnOnce(LoadCount) + Send + 'static,
