@@ -65,11 +65,17 @@ impl Exit {
             let cluster = cause.downcast_ref::<ClusterError>().map(Self::of_cluster);
             let screen = || cause.downcast_ref::<TuiError>().map(Self::of_screen);
             let host = || cause.downcast_ref::<HostError>().and_then(Self::of_host);
+            let token = || match cause.downcast_ref::<TokenError>() {
+                Some(TokenError::Open { .. }) => Some(Self::Refused),
+                Some(_) => Some(Self::Configuration),
+                None => None,
+            };
             let config = || cause.downcast_ref::<ConfigError>().map(|_| Self::Configuration);
             let headless = || Self::of_headless(cause);
             cluster
                 .or_else(screen)
                 .or_else(host)
+                .or_else(token)
                 .or_else(config)
                 .or_else(headless)
                 .or_else(|| cause.downcast_ref::<io::Error>().map(Self::of_io))

@@ -3,6 +3,7 @@
 //! Kept true: a command line that makes no sense changes nothing, says what is wrong and ends with 64.
 //! Not here: what a session does (`cluster/`), the window (`tui/`), the log file (`telemetry.rs`).
 
+pub mod attach;
 pub mod certs;
 pub mod config;
 pub mod core;
@@ -19,6 +20,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -26,6 +29,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::Targets;
 
 use crate::cluster::local;
+use crate::cluster::process::{self, ProcessSpec};
 use crate::cluster::{Disks, Guard, Session, Spec};
 use crate::control::{Pace, words};
 use crate::telemetry::{self, Telemetry};
@@ -48,6 +52,14 @@ pub struct Arguments {
     /// What else this program does; nothing: a cluster.
     #[command(subcommand)]
     pub command: Option<Command>,
+
+    /// Each node in a process of its own, over TCP on this machine
+    #[arg(long, conflicts_with = "memory")]
+    pub processes: bool,
+
+    /// Leave the processes running at the end, for `raft-tui attach`
+    #[arg(long, requires = "processes", requires = "data_dir")]
+    pub keep: bool,
 
     /// How many nodes the cluster has
     #[arg(long, short = 'n', value_name = "1..25", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=25))]
@@ -119,6 +131,11 @@ pub enum Command {
     /// No clock, no disk, no network: nothing happens until a command says so. For teaching, for other people's test
     /// suites, for a debugger. The commands are in docs/formats.md, "A door into the core".
     Core,
+    /// Open the console over a cluster that runs elsewhere
+    ///
+    /// It only watches until it is armed (`arm operate 15m reason`), and leaves the cluster as it is when it ends; faults
+    /// that it injected are healed then, and soon after it is lost.
+    Attach(Box<attach::AttachArguments>),
     /// One node of a cluster of processes
     ///
     /// It speaks with its peers over TCP and with consoles on a port of its own. Settings may stand in a file; flags go
@@ -220,14 +237,7 @@ impl Arguments {
     /// How the screen is wanted.
     #[must_use]
     pub fn screen(&self) -> TuiOptions {
-        let depth = match self.color {
-            Color::Auto => None,
-            Color::Truecolor => Some(Depth::True),
-            Color::Ansi256 => Some(Depth::Indexed),
-            Color::Ansi16 => Some(Depth::Sixteen),
-            Color::None => Some(Depth::Mono),
-        };
-        TuiOptions { theme: self.theme.clone(), depth, ascii: self.ascii, ..TuiOptions::default() }
+        screen(&self.theme, self.color, self.ascii)
     }
 
     /// Where the log goes.
@@ -246,6 +256,7 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
     let job = || match &arguments.command {
         None => run(&arguments),
         Some(Command::Core) => core::run(io::stdin().lock(), io::stdout().lock()),
+        Some(Command::Attach(arguments)) => attach::run(arguments),
         Some(Command::Node(arguments)) => node::run(arguments),
         Some(Command::Certs(arguments)) => certs::run(arguments, &mut io::stdout().lock()),
         Some(Command::Sim(arguments)) => sim::run(arguments, &mut io::stdout().lock(), &mut io::stderr()),
@@ -276,47 +287,109 @@ fn said_once(error: &anyhow::Error) -> String {
     said
 }
 
+fn screen(theme: &str, color: Color, ascii: bool) -> TuiOptions {
+    let depth = match color {
+        Color::Auto => None,
+        Color::Truecolor => Some(Depth::True),
+        Color::Ansi256 => Some(Depth::Indexed),
+        Color::Ansi16 => Some(Depth::Sixteen),
+        Color::None => Some(Depth::Mono),
+    };
+    TuiOptions { theme: theme.to_owned(), depth, ascii, ..TuiOptions::default() }
+}
+
 /// Starts the cluster and serves it until it ends.
 fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let telemetry = Telemetry::start(&arguments.log_level)?;
-    let log_file = arguments.log_file();
     let trace = arguments.trace.as_deref().map(|file| TraceFile::create(file, arguments.trace_messages)).transpose()?;
     let spec = Spec { trace: trace.as_ref().map(TraceFile::sink), ..arguments.spec() };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
-    let exit = runtime.block_on(async {
-        let end = end_signal().context("listening to signals")?;
-        let screen = (!arguments.is_plain(io::stdout().is_terminal())).then(|| arguments.screen());
-        if let Some(options) = &screen {
-            tui::check(options)?;
-        }
-        let (session, guard) = local::start(spec)?;
-        if let Err(error) = telemetry.open(&log_file) {
-            drop(session);
-            // A temporary data folder is removed at the end of the cluster.
-            let _ = tokio::time::timeout(CLOSING, guard.ended()).await;
-            return Err(error.into());
-        }
-        telemetry::install_panic_hook(log_file, tui::restore);
-        if let Some(options) = screen {
-            return show(options, session, guard).await;
-        }
-        let form = if arguments.json { lines::Form::Json } else { lines::Form::Sentences };
-        let input = tokio::io::BufReader::new(tokio::io::stdin());
-        let went = plain::run_plain(session, input, tokio::io::stdout(), form, end).await;
-        // The cluster has been told to end, and was waited for as long as this way of ending allows.
-        let trouble = tokio::time::timeout(LEFTOVERS, guard.ended()).await.ok().flatten();
-        anyhow::Ok(match trouble {
-            Some(trouble) if matches!(went, Exit::Fine | Exit::Failed) => Exit::of_trouble(trouble),
-            _ => went,
-        })
-    });
-    runtime.shutdown_timeout(LEFTOVERS);
-    let exit = match (trace.map(TraceFile::finish), exit) {
-        (Some(Err(error)), Ok(Exit::Fine | Exit::Failed)) => Err(error),
-        (Some(_) | None, exit) => exit,
+    let showing = Showing {
+        plain: arguments.plain,
+        json: arguments.json,
+        screen: arguments.screen(),
+        log_file: arguments.log_file(),
+        log_level: arguments.log_level.clone(),
     };
-    telemetry.close(matches!(exit, Ok(Exit::Fine)));
+    let finish = move || trace.map(TraceFile::finish);
+    if !arguments.processes {
+        return showing.run(async { Ok(local::start(spec)?) }, finish);
+    }
+    let program = std::env::current_exe().context("finding this program")?;
+    let log_level = Some(arguments.log_level.to_string());
+    let spec = ProcessSpec { program, cluster: spec, keep: arguments.keep, log_level };
+    let attach = Arc::new(OnceLock::new());
+    let told = Arc::clone(&attach);
+    let start = async move {
+        let (session, guard, attach) = process::start(spec).await?;
+        // Set once, here.
+        let _ = told.set(attach);
+        Ok((session, guard))
+    };
+    let exit = showing.run(start, finish);
+    if let Some(attach) = attach.get().filter(|_| arguments.keep) {
+        // Nobody is left to tell when standard error is closed.
+        let _ = writeln!(io::stderr(), "the nodes keep running; {attach}");
+    }
     exit
+}
+
+/// How a session is shown, and where the log of it goes.
+struct Showing {
+    plain: bool,
+    json: bool,
+    screen: TuiOptions,
+    log_file: PathBuf,
+    log_level: Targets,
+}
+
+impl Showing {
+    /// Starts a session and serves it until it ends; `finish` is asked what went wrong besides.
+    fn run(
+        self,
+        start: impl Future<Output = anyhow::Result<(Session, Guard)>>,
+        finish: impl FnOnce() -> Option<anyhow::Result<()>>,
+    ) -> anyhow::Result<Exit> {
+        let Self { plain, json, screen, log_file, log_level } = self;
+        let telemetry = Telemetry::start(&log_level)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
+        let exit = runtime.block_on(async {
+            let end = end_signal().context("listening to signals")?;
+            let mut end = pin!(end);
+            let screen = (!(plain || json || !io::stdout().is_terminal())).then_some(screen);
+            if let Some(options) = &screen {
+                tui::check(options)?;
+            }
+            let (session, guard) = tokio::select! {
+                started = start => started?,
+                () = &mut end => return Ok(Exit::Failed),
+            };
+            if let Err(error) = telemetry.open(&log_file) {
+                drop(session);
+                // A temporary data folder is removed at the end of the cluster.
+                let _ = tokio::time::timeout(CLOSING, guard.ended()).await;
+                return Err(error.into());
+            }
+            telemetry::install_panic_hook(log_file, tui::restore);
+            if let Some(options) = screen {
+                return show(options, session, guard).await;
+            }
+            let form = if json { lines::Form::Json } else { lines::Form::Sentences };
+            let input = tokio::io::BufReader::new(tokio::io::stdin());
+            let went = plain::run_plain(session, input, tokio::io::stdout(), form, end).await;
+            // The cluster has been told to end, and was waited for as long as this way of ending allows.
+            let trouble = tokio::time::timeout(LEFTOVERS, guard.ended()).await.ok().flatten();
+            anyhow::Ok(match trouble {
+                Some(trouble) if matches!(went, Exit::Fine | Exit::Failed) => Exit::of_trouble(trouble),
+                _ => went,
+            })
+        });
+        runtime.shutdown_timeout(LEFTOVERS);
+        let exit = match (finish(), exit) {
+            (Some(Err(error)), Ok(Exit::Fine | Exit::Failed)) => Err(error),
+            (Some(_) | None, exit) => exit,
+        };
+        telemetry.close(matches!(exit, Ok(Exit::Fine)));
+        exit
+    }
 }
 
 /// Opens the console, and stops the cluster when it is closed.

@@ -134,6 +134,10 @@ pub struct NodeArguments {
     /// Written when the node listens, with its addresses
     #[arg(long, value_name = "FILE", hide = true)]
     ready_file: Option<PathBuf>,
+
+    /// End when standard input is closed: whoever started this process holds the other end for as long as he lives
+    #[arg(long, hide = true)]
+    die_with_parent: bool,
 }
 
 /// All settings, from flags and file.
@@ -276,8 +280,14 @@ pub fn run(arguments: &NodeArguments) -> anyhow::Result<Exit> {
     spec.trace = trace.as_ref().map(TraceFile::sink);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
     let exit = runtime.block_on(async {
-        let end = super::end_signal().context("listening to signals")?;
-        let mut end = std::pin::pin!(end);
+        let signal = super::end_signal().context("listening to signals")?;
+        let orphaned = arguments.die_with_parent.then(orphaned).transpose().context("watching standard input")?;
+        let mut end = std::pin::pin!(async move {
+            match orphaned {
+                Some(orphaned) => tokio::select! { () = signal => {}, _ = orphaned => {} },
+                None => signal.await,
+            }
+        });
         let (id, cluster) = (spec.id, spec.cluster.clone());
         let started = tokio::select! {
             () = &mut end => return Ok(Exit::Fine),
@@ -314,6 +324,17 @@ pub fn run(arguments: &NodeArguments) -> anyhow::Result<Exit> {
     };
     telemetry.close(false);
     exit
+}
+
+/// Ready when standard input is closed. A thread of its own: a read of it cannot be given up.
+fn orphaned() -> io::Result<tokio::sync::oneshot::Receiver<()>> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new().name("parent".into()).spawn(move || {
+        // An error is an end too.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        let _ = tell.send(());
+    })?;
+    Ok(told)
 }
 
 /// A node that panics anywhere has a mistake in it and must not go on; consoles are told first if that is still possible.

@@ -47,6 +47,9 @@ pub(super) const CAPABILITIES: Capabilities = Capabilities {
     arm: Can::No("this cluster is the console's own: nothing needs arming"),
 };
 
+/// The name of the cluster.
+pub(super) const CLUSTER: &str = "demo";
+
 /// How often other ports are tried when somebody else was faster.
 const PORT_TRIES: usize = 5;
 
@@ -267,7 +270,7 @@ impl Supervisor {
         command
             .arg("node")
             .args(["--id", &node.0.to_string()])
-            .args(["--cluster", "demo"])
+            .args(["--cluster", CLUSTER])
             .args(["--peers", &peers.join(",")])
             .args(["--listen", &format!("127.0.0.1:{}", self.ports.peer[place])])
             .args(["--control", &format!("127.0.0.1:{}", self.ports.control[place])])

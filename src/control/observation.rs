@@ -148,6 +148,12 @@ impl NodeView {
         self.is_running() && self.reach.as_ref().and_then(|reach| reach.age_us).is_some_and(|age| age >= STALE_US)
     }
 
+    /// Whether it has ever reported itself; if not, its numbers say nothing.
+    #[must_use]
+    pub fn was_heard(&self) -> bool {
+        self.reach.as_ref().is_none_or(|reach| reach.age_us.is_some())
+    }
+
     /// Whether it runs and takes part.
     #[must_use]
     pub fn is_running(&self) -> bool {
@@ -222,6 +228,17 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Its word.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Observe => "observe",
+            Self::Armed { access: operation::Access::Viewer | operation::Access::Operator, .. } => "operate",
+            Self::Armed { access: operation::Access::Chaos, .. } => "drill",
+        }
+    }
+
     /// Whether the console may now do what takes this access.
     #[must_use]
     pub fn allows(&self, needed: operation::Access) -> bool {

@@ -274,8 +274,8 @@ impl Hub {
                 _ = views.tick() => self.on_tick(),
             }
             if let Some(id) = quit.take_if(|_| true) {
-                self.leave(id).await;
                 self.ended = true;
+                self.leave(id).await;
             }
         }
         self.supervisor.as_ref().and_then(Supervisor::worst)
@@ -328,7 +328,7 @@ impl Hub {
             }
         }
         let (happened, missed) = self.nodes.take_happened(self.clock.now_us());
-        self.missed += missed;
+        self.missed = self.missed.saturating_add(missed);
         let many = !happened.is_empty();
         for one in happened {
             self.on_happened(one);
@@ -524,10 +524,10 @@ impl Hub {
         self.traffic_before = bytes;
         let election_timeout_ticks = Options::new(NodeId(1), Configuration::first(1)).election_timeout_ticks;
         let chaos = self.nodes.lines().iter().any(|line| line.heard().welcome.is_some_and(|welcome| welcome.chaos));
-        let dropped: u64 = pictures.iter().map(|picture| picture.dropped_details).sum();
+        let dropped = pictures.iter().fold(self.missed, |sum, picture| sum.saturating_add(picture.dropped_details));
         ClusterView {
             version: self.views,
-            name: self.nodes.cluster.as_ref().map(|(_, name)| name.clone()).unwrap_or_default(),
+            name: self.name(),
             now_us,
             real_us: self.real_us(),
             pace: self.pace,
@@ -540,7 +540,7 @@ impl Hub {
             load: self.load.as_ref().and_then(|(_, load)| load.view(now_us)),
             clients: self.clients.view(now_us),
             data_dir: self.supervisor.as_ref().map_or_else(|| self.spec.addresses.join(", "), Supervisor::data_dir),
-            dropped_details: dropped + self.missed,
+            dropped_details: dropped,
             held: if self.supervisor.is_some() { Held::Processes } else { Held::Remote },
             mode: self.mode(),
             chaos,
@@ -549,12 +549,19 @@ impl Hub {
         }
     }
 
+    fn name(&self) -> String {
+        let own = self.supervisor.as_ref().map(|_| super::process::CLUSTER.to_owned());
+        let heard = self.nodes.cluster.as_ref().map(|(_, name)| name.clone());
+        heard.or(own).unwrap_or_default()
+    }
+
     fn publish(&mut self) {
         let picture = self.picture();
+        // What ends at the end has not crashed.
         for node in &picture.nodes {
             let before = self.lives.get(&node.id);
             let changed = before.is_none_or(|life| std::mem::discriminant(life) != std::mem::discriminant(&node.life));
-            if changed {
+            if changed && !self.ended {
                 self.lives.insert(node.id, node.life.clone());
                 self.tell(What::Life { node: node.id, life: node.life.clone() });
             }

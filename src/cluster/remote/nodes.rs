@@ -24,6 +24,8 @@ const LED_MAX: usize = 1_000;
 pub(super) struct NodeLine {
     pub(super) address: String,
     line: Line,
+    /// How far the console's clock is ahead of the node's in this life of it, in microseconds.
+    ahead_us: Option<(Epoch, i64)>,
     heard: tokio::sync::watch::Receiver<Heard>,
 }
 
@@ -87,7 +89,7 @@ impl Nodes {
             return;
         }
         let line = Line::open(LineSpec { address: address.to_owned(), ..self.spec.clone() });
-        self.lines.push(NodeLine { address: address.to_owned(), heard: line.heard(), line });
+        self.lines.push(NodeLine { address: address.to_owned(), heard: line.heard(), line, ahead_us: None });
     }
 
     pub(super) fn lines(&self) -> &[NodeLine] {
@@ -216,13 +218,24 @@ impl Nodes {
     pub(super) fn take_happened(&mut self, now_us: u64) -> (Vec<Happened>, u64) {
         let (mut happened, mut missed) = (Vec::new(), 0_u64);
         for line in &mut self.lines {
-            // Each node counts from its own start; its newest picture tells how far its clock is from this one.
-            let node_now_us = line.heard.borrow().picture.as_ref().map(|picture| picture.now_us);
+            // Each node counts from its own start; the picture that was fastest on its way tells best how far its clock is
+            // from this one. Clocks that run apart are followed slowly.
+            let picture = line.heard.borrow().picture.clone();
+            if let Some(picture) = picture {
+                let sample = now_us.cast_signed().saturating_sub(picture.now_us.cast_signed());
+                let epoch = picture.view.epoch;
+                let ahead = match line.ahead_us {
+                    Some((of, ahead)) if of == epoch && ahead < sample => ahead.saturating_add(sample.saturating_sub(ahead) / 8),
+                    Some(_) | None => sample,
+                };
+                line.ahead_us = Some((epoch, ahead));
+            }
+            let ahead = line.ahead_us.map_or(0, |(_, ahead)| ahead);
             for _ in 0..TAKEN_AT_ONCE {
                 match line.line.happened().try_recv() {
                     Ok(Told::Happened(mut one)) => {
-                        let ago_us = node_now_us.map_or(0, |node| node.saturating_sub(one.at_us));
-                        one.at_us = now_us.saturating_sub(ago_us);
+                        let at_us = one.at_us.cast_signed().saturating_add(ahead);
+                        one.at_us = at_us.clamp(0, now_us.cast_signed()).cast_unsigned();
                         happened.push(one);
                     }
                     Ok(Told::Missed(count)) => missed = missed.saturating_add(count),
