@@ -3,6 +3,7 @@
 //! Kept true: a slow reader misses lines and is told how many, in their place; the end comes when it is asked for.
 //! Not here: the sentences (`control/narrate.rs`), the lines (`cli/lines.rs`).
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use super::status::summary;
 use super::{End, Endpoints, NotReached, Output, OutputArguments, time};
 use crate::cluster::Session;
 use crate::control::narrate::safe;
-use crate::control::{ClusterView, Happened, WritesStand};
+use crate::control::{ClusterView, Happened, Life, What, WritesStand};
+use crate::raft::NodeId;
 
 /// Shown at the end of the help.
 pub const EXAMPLE: &str = "Examples:
@@ -74,17 +76,17 @@ pub async fn run(session: Session, arguments: &WatchArguments, out: &mut dyn Wri
     let mut last = standing(form, &first);
     writeln!(out, "{last}")?;
     out.flush()?;
-    let mut last_number = 0;
+    let mut told_before = Told::default();
     loop {
         tokio::select! {
             () = end.came() => return Ok(Exit::Fine),
             () = &mut over => return Ok(Exit::Fine),
             told = happened.recv() => {
                 let Some(told) = told else { return Err(NotReached("the cluster has gone".into()).into()) };
-                tell(form, &told, &mut last_number, out)?;
+                tell(form, &told, &mut told_before, out)?;
                 // Whatever else is there is written before the reader is woken.
                 while let Ok(told) = happened.try_recv() {
-                    tell(form, &told, &mut last_number, out)?;
+                    tell(form, &told, &mut told_before, out)?;
                 }
                 out.flush()?;
             }
@@ -103,13 +105,24 @@ pub async fn run(session: Session, arguments: &WatchArguments, out: &mut dyn Wri
     }
 }
 
-fn tell(form: Form, told: &Arc<Happened>, last_number: &mut u64, out: &mut dyn Write) -> anyhow::Result<()> {
-    let missed = if *last_number > 0 { told.number.saturating_sub(*last_number + 1) } else { 0 };
-    *last_number = told.number;
+/// What has been told already.
+#[derive(Default)]
+struct Told {
+    number: u64,
+    lives: BTreeMap<NodeId, Life>,
+}
+
+fn tell(form: Form, told: &Arc<Happened>, before: &mut Told, out: &mut dyn Write) -> anyhow::Result<()> {
+    let missed = if before.number > 0 { told.number.saturating_sub(before.number + 1) } else { 0 };
+    before.number = told.number;
+    let life = match &told.what {
+        What::Life { node, life } => before.lives.insert(*node, life.clone()),
+        _ => None,
+    };
     if missed > 0 {
         writeln!(out, "{}", form.missed(missed))?;
     }
-    if let Some(line) = form.happened(told) {
+    if let Some(line) = form.happened(told, life.as_ref()) {
         writeln!(out, "{line}")?;
     }
     Ok(())

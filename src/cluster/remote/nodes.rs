@@ -225,7 +225,9 @@ impl Nodes {
                 let sample = now_us.cast_signed().saturating_sub(picture.now_us.cast_signed());
                 let epoch = picture.view.epoch;
                 let ahead = match line.ahead_us {
-                    Some((of, ahead)) if of == epoch && ahead < sample => ahead.saturating_add(sample.saturating_sub(ahead) / 8),
+                    Some((of, ahead)) if of == epoch && ahead < sample => {
+                        ahead.saturating_add(sample.saturating_sub(ahead) / 8)
+                    }
                     Some(_) | None => sample,
                 };
                 line.ahead_us = Some((epoch, ahead));
