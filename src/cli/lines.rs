@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use crate::control::grammar::HELP;
 use crate::control::narrate::{self, safe, sentence, severity};
-use crate::control::{Answer, ClusterView, Happened, Life, NodeView, What};
+use crate::control::{Answer, ClusterView, Happened, Held, Life, Mode, NodeView, What};
 use crate::machine::kv;
 use crate::text::{clip, sanitize_str};
 
@@ -237,7 +237,7 @@ fn table(view: &ClusterView) -> Vec<String> {
         if let Some((here, all)) = node.receiving {
             state.push(format!("receives a snapshot, {here} of {all} bytes"));
         }
-        if let Life::Halted { why } = &node.life {
+        if let Life::Halted { why } | Life::Unreachable { why, .. } = &node.life {
             state.push(safe(why));
         }
         lines.push(format!(
@@ -254,7 +254,22 @@ fn table(view: &ClusterView) -> Vec<String> {
         ));
     }
     for fault in &view.faults {
-        lines.push(format!("fault {}: {}, since {}", fault.number, safe(&fault.text), clock(fault.since_us)));
+        let mut line = format!("fault {}: {}, since {}", fault.number, safe(&fault.text), clock(fault.since_us));
+        // A console's own cluster keeps its faults until they are healed.
+        if let (Held::Remote, Some(by), Some(left_us)) = (view.held, &fault.by, fault.left_us) {
+            line = format!("{line}, by {}, for {} s", safe(by), left_us.div_ceil(1_000_000));
+        }
+        lines.push(line);
+    }
+    for alarm in &view.alarms {
+        lines.push(format!("alarm {}: {}", alarm.node, safe(&alarm.text)));
+    }
+    match &view.mode {
+        Mode::Own => {}
+        Mode::Observe => lines.push("read-only until it is armed".to_owned()),
+        Mode::Armed { access, left_us, reason } => {
+            lines.push(format!("armed for {access}, {} s left: {}", left_us.div_ceil(1_000_000), safe(reason)));
+        }
     }
     if let Some(load) = view.load {
         lines.push(format!("load: {} commands a second", load.per_second));

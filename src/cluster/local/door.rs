@@ -32,7 +32,9 @@ impl clients::Door for Door {
         let (answer, answered) = oneshot::channel();
         let died = match wish {
             Wish::Submit(_) => ClientOutcome::Unknown { why: "the node stopped before it answered".into() },
-            Wish::Read(_) | Wish::ReadLocal(_) => ClientOutcome::ReadFailed { why: "the node stopped before it answered".into() },
+            Wish::Read(_) | Wish::ReadLocal(_) => {
+                ClientOutcome::ReadFailed { why: "the node stopped before it answered".into() }
+            }
         };
         let sent = self.requests.try_send(ClientRequest { wish, answer });
         Box::pin(async move {

@@ -560,6 +560,10 @@ impl Hub {
         // What ends at the end has not crashed.
         for node in &picture.nodes {
             let before = self.lives.get(&node.id);
+            // What was never tried to the end is no news.
+            if before.is_none() && nodes::is_being_tried(&node.life) {
+                continue;
+            }
             let changed = before.is_none_or(|life| std::mem::discriminant(life) != std::mem::discriminant(&node.life));
             if changed && !self.ended {
                 self.lives.insert(node.id, node.life.clone());

@@ -339,8 +339,7 @@ impl Hub {
         let Some(supervisor) = &mut self.supervisor else { return Err(no(super::CAPABILITIES.restart)) };
         // A node that has halted tells so for a moment before its process ends.
         let halted = |node| view.node(node).is_some_and(|node| matches!(node.life, Life::Halted { .. }));
-        let nodes: Vec<_> =
-            nodes.into_iter().filter(|node| !supervisor.is_running(*node) || halted(*node)).collect();
+        let nodes: Vec<_> = nodes.into_iter().filter(|node| !supervisor.is_running(*node) || halted(*node)).collect();
         if nodes.is_empty() {
             return match target {
                 Target::All => Ok(Some("all nodes run already".into())),

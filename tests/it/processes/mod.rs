@@ -1,11 +1,13 @@
 //! The real binary.
 
+mod attach;
 mod doors;
 mod formats;
 mod kill;
 mod memory;
 mod node;
 mod power;
+mod processes;
 mod scripts;
 mod sim;
 mod terminal;

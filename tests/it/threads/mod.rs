@@ -2,6 +2,7 @@
 
 mod clock;
 mod cluster_local;
+mod control_client;
 mod control_server;
 mod mesh;
 mod plain;
