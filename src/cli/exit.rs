@@ -7,10 +7,14 @@ use std::io;
 use std::process::ExitCode;
 
 use super::config::ConfigError;
+use super::headless::settings::Wrong;
+use super::headless::{NotAllowed, NotReached};
 use crate::cluster::ClusterError;
 use crate::cluster::host::HostError;
+use crate::control::grammar::GrammarError;
 use crate::control::tokens::TokenError;
 use crate::node::driver::Trouble;
+use crate::transport::tls::TlsError;
 use crate::tui::TuiError;
 
 /// The exit codes.
@@ -21,6 +25,12 @@ pub enum Exit {
     Fine = 0,
     /// A command or an expectation failed.
     Failed = 1,
+    /// The cluster works, but something is missing or behind.
+    Degraded = 3,
+    /// No majority, no leader, or writes wait.
+    NoQuorum = 4,
+    /// No node was reached, or not in time.
+    NotReached = 5,
     /// The command line makes no sense.
     Usage = 64,
     /// Data is corrupt.
@@ -61,11 +71,13 @@ impl Exit {
                 None => None,
             };
             let config = || cause.downcast_ref::<ConfigError>().map(|_| Self::Configuration);
+            let headless = || Self::of_headless(cause);
             cluster
                 .or_else(screen)
                 .or_else(host)
                 .or_else(token)
                 .or_else(config)
+                .or_else(headless)
                 .or_else(|| cause.downcast_ref::<io::Error>().map(Self::of_io))
         };
         error.chain().find_map(exit).unwrap_or(Self::Failed)
@@ -86,13 +98,34 @@ impl Exit {
         }
     }
 
+    fn of_headless(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        if let Some(wrong) = cause.downcast_ref::<Wrong>() {
+            return Some(match wrong {
+                Wrong::NoEndpoints | Wrong::Endpoint(_) | Wrong::NoContext { .. } | Wrong::Name(_) => Self::Usage,
+                Wrong::File { .. } | Wrong::NoPlace => Self::Configuration,
+            });
+        }
+        if let Some(error) = cause.downcast_ref::<TokenError>() {
+            return Some(if matches!(error, TokenError::Open { .. }) { Self::Refused } else { Self::Configuration });
+        }
+        if cause.is::<TlsError>() {
+            return Some(Self::Configuration);
+        }
+        let usage = cause.is::<GrammarError>().then_some(Self::Usage);
+        let refused = || cause.is::<NotAllowed>().then_some(Self::Refused);
+        usage.or_else(refused).or_else(|| cause.is::<NotReached>().then_some(Self::NotReached))
+    }
+
     /// `None`: the cause says it.
     const fn of_host(error: &HostError) -> Option<Self> {
         match error {
-            HostError::Members(_) | HostError::Open { .. } | HostError::NoChaos { .. } => Some(Self::Configuration),
             HostError::Tokens(TokenError::Open { .. }) => Some(Self::Refused),
             HostError::Tls(error) if error.is_open_key() => Some(Self::Refused),
-            HostError::Tokens(_) | HostError::Tls(_) => Some(Self::Configuration),
+            HostError::Members(_)
+            | HostError::Open { .. }
+            | HostError::NoChaos { .. }
+            | HostError::Tokens(_)
+            | HostError::Tls(_) => Some(Self::Configuration),
             HostError::Folder { .. } => Some(Self::NoDataFolder),
             HostError::NotBootstrapped { .. } => Some(Self::WrongIdentity),
             HostError::Halted { trouble, .. } => Some(Self::of_trouble(*trouble)),

@@ -15,7 +15,9 @@
 //!
 //! `status` has `at_us`, `pace`, `stopped`, `leader`, `writes` (null or why they wait), `faults`, and for each of `nodes`:
 //! `node`, `life`, `role`, `term`, `vote`, `leader`, `last_index`, `last_term`, `commit`, `applied`, `first`, `snapshot`,
-//! `quarantined`, `digest`.
+//! `quarantined`, `digest`, `address`, `age_us`, `round_trip_us`, `version`; then `held`, `mode`, `mode_left_us`, `chaos`,
+//! `alarms` (each `node`, `text`) and `active_faults` (each `number`, `text`, `since_us`, `left_us`, `by`). `left_us`,
+//! `mode_left_us`, `age_us` and `round_trip_us` are real time. Of a node that was never heard all numbers are `null`.
 //!
 //! Kept true: nothing that a terminal would obey is in a line; one call gives whole lines.
 //! Not here: when a line is written (`plain.rs`), the words of an event (`control/narrate.rs`).
@@ -24,7 +26,7 @@ use serde::Serialize;
 
 use crate::control::grammar::HELP;
 use crate::control::narrate::{self, safe, sentence, severity};
-use crate::control::{Answer, ClusterView, Happened, Held, Life, Mode, NodeView, What};
+use crate::control::{ActiveFault, Alarm, Answer, ClusterView, Happened, Held, Life, Mode, NodeView, What};
 use crate::machine::kv;
 use crate::text::{clip, sanitize_str};
 
@@ -75,10 +77,14 @@ impl Form {
         }
     }
 
-    /// A line for what happened, if it is worth one.
+    /// A line for what happened, if it is worth one; `before` is what was told of the node's life before.
     #[must_use]
-    pub fn happened(self, happened: &Happened) -> Option<String> {
-        let text = sentence(happened)?;
+    pub fn happened(self, happened: &Happened, before: Option<&Life>) -> Option<String> {
+        let returned = || match (&happened.what, before) {
+            (What::Life { node, life }, Some(before)) => narrate::returned(*node, before, life),
+            _ => None,
+        };
+        let text = sentence(happened).or_else(returned)?;
         Some(match self {
             Self::Sentences => format!("{} {text}", clock(happened.at_us)),
             Self::Json => {
@@ -220,8 +226,14 @@ const fn life_word(life: &Life) -> &'static str {
 /// The lines of a status: time, nodes, faults.
 fn table(view: &ClusterView) -> Vec<String> {
     let stopped = if view.stopped { ", stopped" } else { "" };
+    let mode = match &view.mode {
+        Mode::Own => String::new(),
+        Mode::Observe => String::from(", observe: read-only"),
+        Mode::Armed { left_us, .. } => format!(", {} for {} more", view.mode.name(), seconds(Some(*left_us))),
+    };
+    let chaos = if view.chaos && view.held == Held::Remote { ", fault injection enabled" } else { "" };
     let mut lines = vec![
-        format!("cluster time {}, pace {}{stopped}", clock(view.now_us), view.pace),
+        format!("cluster time {}, pace {}{stopped}{mode}{chaos}", clock(view.now_us), view.pace),
         format!(
             "{:<5}{:<14}{:>5} {:>5} {:>8} {:>8} {:>8} {:>8} {:>9}  {}",
             "node", "role", "term", "vote", "log", "commit", "applied", "snap", "sync p99", "state"
@@ -230,51 +242,59 @@ fn table(view: &ClusterView) -> Vec<String> {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".into());
     for node in &view.nodes {
         let role = if node.is_running() { node.role.name() } else { life_word(&node.life) };
+        let number = |value: u64| or_dash(node.was_heard().then(|| value.to_string()));
         let mut state = Vec::new();
+        if node.is_stale() {
+            state.push(format!("heard last {} ago", seconds(node.reach.as_ref().and_then(|reach| reach.age_us))));
+        }
         if node.quarantined {
             state.push("does not trust its log".to_owned());
         }
         if let Some((here, all)) = node.receiving {
             state.push(format!("receives a snapshot, {here} of {all} bytes"));
         }
-        if let Life::Halted { why } | Life::Unreachable { why, .. } = &node.life {
-            state.push(safe(why));
+        match &node.life {
+            Life::Halted { why } => state.push(safe(why)),
+            Life::Unreachable { since_us, why } => {
+                let since = seconds(view.real_us.checked_sub(*since_us));
+                state.push(format!("nothing heard for {since}: {}", safe(why)));
+            }
+            Life::Starting | Life::Running | Life::Paused | Life::Crashed { .. } => {}
+        }
+        if let Some(reach) = node.reach.as_ref().filter(|reach| !reach.address.is_empty()) {
+            state.push(format!("at {}", safe(&reach.address)));
         }
         lines.push(format!(
             "{:<5}{role:<14}{:>5} {:>5} {:>8} {:>8} {:>8} {:>8} {:>9}  {}",
             node.id,
-            node.term,
+            number(node.term.0),
             or_dash(node.voted_for.map(|vote| vote.to_string())),
-            node.last.to_string(),
-            node.commit,
-            node.applied,
-            node.snapshot,
+            or_dash(node.was_heard().then(|| node.last.to_string())),
+            number(node.commit.0),
+            number(node.applied.0),
+            number(node.snapshot.0),
             or_dash(node.sync.p99_us.map(|us| format!("{:.1}ms", us as f64 / 1_000.0))),
             state.join(", "),
         ));
     }
     for fault in &view.faults {
-        let mut line = format!("fault {}: {}, since {}", fault.number, safe(&fault.text), clock(fault.since_us));
-        // A console's own cluster keeps its faults until they are healed.
-        if let (Held::Remote, Some(by), Some(left_us)) = (view.held, &fault.by, fault.left_us) {
-            line = format!("{line}, by {}, for {} s", safe(by), left_us.div_ceil(1_000_000));
-        }
-        lines.push(line);
+        let left = fault.left_us.map_or_else(String::new, |us| format!(", {} left", seconds(Some(us))));
+        let by = fault.by.as_ref().map_or_else(String::new, |by| format!(", by {}", safe(by)));
+        let since = clock(fault.since_us);
+        lines.push(format!("fault {}: {}, since {since}{left}{by}", fault.number, safe(&fault.text)));
     }
     for alarm in &view.alarms {
-        lines.push(format!("alarm {}: {}", alarm.node, safe(&alarm.text)));
-    }
-    match &view.mode {
-        Mode::Own => {}
-        Mode::Observe => lines.push("read-only until it is armed".to_owned()),
-        Mode::Armed { access, left_us, reason } => {
-            lines.push(format!("armed for {access}, {} s left: {}", left_us.div_ceil(1_000_000), safe(reason)));
-        }
+        lines.push(format!("alarm of {}: {}", alarm.node, safe(&alarm.text)));
     }
     if let Some(load) = view.load {
         lines.push(format!("load: {} commands a second", load.per_second));
     }
     lines
+}
+
+/// Real time in seconds.
+fn seconds(us: Option<u64>) -> String {
+    us.map_or_else(|| "–".into(), |us| format!("{:.1} s", us as f64 / 1e6))
 }
 
 #[derive(Serialize)]
@@ -357,6 +377,27 @@ struct Status {
     writes: Option<String>,
     faults: Vec<String>,
     nodes: Vec<Node>,
+    held: &'static str,
+    mode: &'static str,
+    mode_left_us: Option<u64>,
+    chaos: bool,
+    alarms: Vec<Warning>,
+    active_faults: Vec<Fault>,
+}
+
+#[derive(Serialize)]
+struct Warning {
+    node: String,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct Fault {
+    number: u64,
+    text: String,
+    since_us: u64,
+    left_us: Option<u64>,
+    by: Option<String>,
 }
 
 impl Status {
@@ -372,6 +413,37 @@ impl Status {
             },
             faults: view.faults.iter().map(|fault| safe(&fault.text)).collect(),
             nodes: view.nodes.iter().map(Node::of).collect(),
+            held: match view.held {
+                Held::Lab => "lab",
+                Held::Processes => "processes",
+                Held::Remote => "live",
+            },
+            mode: view.mode.name(),
+            mode_left_us: match view.mode {
+                Mode::Armed { left_us, .. } => Some(left_us),
+                Mode::Own | Mode::Observe => None,
+            },
+            chaos: view.chaos,
+            alarms: view.alarms.iter().map(Warning::of).collect(),
+            active_faults: view.faults.iter().map(Fault::of).collect(),
+        }
+    }
+}
+
+impl Warning {
+    fn of(alarm: &Alarm) -> Self {
+        Self { node: alarm.node.to_string(), text: safe(&alarm.text) }
+    }
+}
+
+impl Fault {
+    fn of(fault: &ActiveFault) -> Self {
+        Self {
+            number: fault.number,
+            text: safe(&fault.text),
+            since_us: fault.since_us,
+            left_us: fault.left_us,
+            by: fault.by.as_ref().map(|by| safe(by)),
         }
     }
 }
@@ -381,37 +453,48 @@ struct Node {
     #[serde(rename = "node")]
     id: String,
     life: &'static str,
-    role: &'static str,
-    term: u64,
+    role: Option<&'static str>,
+    term: Option<u64>,
     vote: Option<String>,
     leader: Option<String>,
-    last_index: u64,
-    last_term: u64,
-    commit: u64,
-    applied: u64,
-    first: u64,
-    snapshot: u64,
+    last_index: Option<u64>,
+    last_term: Option<u64>,
+    commit: Option<u64>,
+    applied: Option<u64>,
+    first: Option<u64>,
+    snapshot: Option<u64>,
     quarantined: bool,
-    digest: String,
+    digest: Option<String>,
+    address: Option<String>,
+    age_us: Option<u64>,
+    round_trip_us: Option<u64>,
+    version: Option<String>,
 }
 
 impl Node {
     fn of(node: &NodeView) -> Self {
+        let heard = |value: u64| node.was_heard().then_some(value);
+        let text = |text: &String| Some(safe(text)).filter(|text| !text.is_empty());
+        let reach = node.reach.as_ref();
         Self {
             id: node.id.to_string(),
             life: life_word(&node.life),
-            role: node.role.name(),
-            term: node.term.0,
+            role: node.was_heard().then(|| node.role.name()),
+            term: heard(node.term.0),
             vote: node.voted_for.map(|vote| vote.to_string()),
             leader: node.leader.map(|leader| leader.to_string()),
-            last_index: node.last.index.0,
-            last_term: node.last.term.0,
-            commit: node.commit.0,
-            applied: node.applied.0,
-            first: node.first_index.0,
-            snapshot: node.snapshot.0,
+            last_index: heard(node.last.index.0),
+            last_term: heard(node.last.term.0),
+            commit: heard(node.commit.0),
+            applied: heard(node.applied.0),
+            first: heard(node.first_index.0),
+            snapshot: heard(node.snapshot.0),
             quarantined: node.quarantined,
-            digest: format!("{:032x}", node.digest.0),
+            digest: node.was_heard().then(|| format!("{:032x}", node.digest.0)),
+            address: reach.and_then(|reach| text(&reach.address)),
+            age_us: reach.and_then(|reach| reach.age_us),
+            round_trip_us: reach.and_then(|reach| reach.round_trip_us),
+            version: reach.and_then(|reach| text(&reach.version)),
         }
     }
 }

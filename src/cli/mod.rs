@@ -8,6 +8,7 @@ pub mod certs;
 pub mod config;
 pub mod core;
 pub mod exit;
+pub mod headless;
 pub mod lines;
 pub mod node;
 pub mod plain;
@@ -147,6 +148,9 @@ pub enum Command {
     Sim(sim::SimArguments),
     /// Make a CA and certificates for nodes and consoles, for development
     Certs(certs::CertsArguments),
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "its own subcommands say what they are")]
+    Headless(headless::Headless),
 }
 
 const EXAMPLES: &str = "Examples:
@@ -256,6 +260,7 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
         Some(Command::Node(arguments)) => node::run(arguments),
         Some(Command::Certs(arguments)) => certs::run(arguments, &mut io::stdout().lock()),
         Some(Command::Sim(arguments)) => sim::run(arguments, &mut io::stdout().lock(), &mut io::stderr()),
+        Some(Command::Headless(headless)) => headless.run(),
     };
     // The panic hook has told what there is to tell.
     match std::panic::catch_unwind(AssertUnwindSafe(job)) {

@@ -201,9 +201,9 @@ impl NodeArguments {
             u128::from_str_radix(text, 16).map_err(|_| "a number of 32 hexadecimal digits is wanted".to_owned())
         });
         let tls = [
-            ("tls-ca", self.tls_ca.or(of_file.tls_ca.clone())),
-            ("tls-cert", self.tls_cert.or(of_file.tls_cert.clone())),
-            ("tls-key", self.tls_key.or(of_file.tls_key.clone())),
+            ("tls-ca", self.tls_ca.or_else(|| of_file.tls_ca.clone())),
+            ("tls-cert", self.tls_cert.or_else(|| of_file.tls_cert.clone())),
+            ("tls-key", self.tls_key.or_else(|| of_file.tls_key.clone())),
         ];
         let tls = match tls {
             [(_, None), (_, None), (_, None)] => None,
@@ -214,16 +214,16 @@ impl NodeArguments {
             }
         };
         let yes = |flag: bool, stands: Option<bool>| flag || stands.unwrap_or(false);
-        let data_dir = self.data_dir.or(of_file.data_dir.clone()).ok_or(ConfigError::Missing("data-dir"))?;
+        let data_dir = self.data_dir.or_else(|| of_file.data_dir.clone()).ok_or(ConfigError::Missing("data-dir"))?;
         let snapshot_entries = snapshot_entries.unwrap_or(50_000);
         let log_level = match log_level {
             Some(level) => level,
             None => telemetry::parse_level(telemetry::DEFAULT_LEVEL).unwrap_or_default(),
         };
         Ok(Settings {
-            log_file: self.log_file.or(of_file.log_file.clone()).unwrap_or_else(|| host::log_file(&data_dir)),
+            log_file: self.log_file.or_else(|| of_file.log_file.clone()).unwrap_or_else(|| host::log_file(&data_dir)),
             log_level,
-            trace: self.trace.or(of_file.trace.clone()),
+            trace: self.trace.or_else(|| of_file.trace.clone()),
             trace_messages: yes(self.trace_messages, of_file.trace_messages),
             ready_file: self.ready_file,
             spec: HostSpec {
@@ -244,7 +244,7 @@ impl NodeArguments {
                 chaos: yes(self.chaos, of_file.chaos),
                 enable_chaos: yes(self.enable_chaos, of_file.enable_chaos),
                 cluster_id,
-                token_file: self.token_file.or(of_file.token_file.clone()),
+                token_file: self.token_file.or_else(|| of_file.token_file.clone()),
                 tls,
                 insecure: yes(self.insecure_i_know, of_file.insecure_i_know),
                 trace: None,

@@ -7,6 +7,7 @@
 //! find room, because a command is begun only when there is room for its answer. Not one escape sequence is written.
 //! Not here: how lines look (`lines.rs`), what commands mean (`control/grammar.rs`), signals (`mod.rs` hands in their end).
 
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
@@ -19,8 +20,8 @@ use tokio::time::timeout;
 use super::Exit;
 use super::lines::{Asked, Form};
 use crate::cluster::Session;
-use crate::control::{Observation, Operation, OperationId, Request, What, grammar};
-use crate::raft::EventKind;
+use crate::control::{Life, Observation, Operation, OperationId, Request, What, grammar};
+use crate::raft::{EventKind, NodeId};
 
 /// Lines that may wait for the writer.
 const LINES_WAITING: usize = 4_096;
@@ -69,6 +70,7 @@ where
         form,
         lines,
         waiting: None,
+        lives: BTreeMap::new(),
         last_id: 0,
         last_happened: 0,
         missed: 0,
@@ -86,6 +88,7 @@ struct Plain {
     form: Form,
     lines: mpsc::Sender<String>,
     waiting: Option<(OperationId, Asked, bool)>,
+    lives: BTreeMap<NodeId, Life>,
     last_id: OperationId,
     last_happened: u64,
     missed: u64,
@@ -162,7 +165,11 @@ impl Plain {
                 if let What::Node { event, .. } = &happened.what {
                     self.broken |= matches!(event.kind, EventKind::Violated { .. });
                 }
-                if let Some(line) = self.form.happened(&happened) {
+                let before = match &happened.what {
+                    What::Life { node, life } => self.lives.insert(*node, life.clone()),
+                    _ => None,
+                };
+                if let Some(line) = self.form.happened(&happened, before.as_ref()) {
                     self.tell(line);
                 }
                 false
@@ -247,7 +254,7 @@ impl Plain {
 
 /// A line of the input.
 #[derive(Debug)]
-enum Read {
+pub(super) enum Read {
     Line(Asked),
     /// It cannot be a command, and why.
     Wrong(Asked, String),
@@ -263,7 +270,7 @@ async fn next_command(output: &mpsc::Sender<String>, commands: &mut mpsc::Receiv
     commands.recv().await
 }
 
-async fn read_lines(mut input: impl AsyncBufRead + Unpin, commands: mpsc::Sender<Read>) {
+pub(super) async fn read_lines(mut input: impl AsyncBufRead + Unpin, commands: mpsc::Sender<Read>) {
     let mut bytes = Vec::new();
     for line in 1.. {
         bytes.clear();

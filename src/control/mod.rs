@@ -29,7 +29,7 @@ pub mod words;
 
 pub use observation::{
     ActiveFault, Alarm, ClientsView, ClusterView, Happened, Held, Latency, Life, LinkState, LoadView, Mode, NodeView,
-    Observation, Reach, What, WritesStand,
+    Observation, Reach, STALE_US, What, WritesStand,
 };
 pub use operation::{
     Access, Answer, Can, Capabilities, Condition, LinkRule, Links, Operation, OperationId, Pace, Request, Target,

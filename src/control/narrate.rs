@@ -87,7 +87,9 @@ pub fn sentence(happened: &Happened) -> Option<String> {
             // The protocol's own `Started` says more.
             Life::Starting | Life::Running => None,
             Life::Paused => Some(format!("{node} is paused: its process stands still, its timers will fire late")),
-            Life::Unreachable { why, .. } => Some(format!("nothing is heard of {node}: {}", safe(why))),
+            Life::Unreachable { why, .. } => {
+                Some(format!("nothing is heard of {node}, whether it runs is not known: {}", safe(why)))
+            }
             Life::Crashed { .. } => Some(format!("{node} crashed: what it had not synced to its disk is lost")),
             Life::Halted { why } => Some(format!("{node} halts: {}", safe(why))),
         },
@@ -113,6 +115,16 @@ pub fn sentence(happened: &Happened) -> Option<String> {
             | MessageKind::ReadIndex
             | MessageKind::ReadIndexReply => None,
         },
+    }
+}
+
+/// A sentence for a node that takes part again without having been started anew: nothing else tells of it.
+#[must_use]
+pub fn returned(node: NodeId, before: &Life, now: &Life) -> Option<String> {
+    match (before, now) {
+        (Life::Unreachable { .. }, Life::Running) => Some(format!("{node} is heard again")),
+        (Life::Paused, Life::Running) => Some(format!("{node} goes on where it stood")),
+        _ => None,
     }
 }
 

@@ -119,6 +119,10 @@ pub struct NodeView {
     pub messages_in: u64,
     /// Messages sent, since it started.
     pub messages_out: u64,
+    /// The same by kind: kind, received, sent; kinds that never travelled are left out.
+    pub messages_by_kind: Vec<(MessageKind, u64, u64)>,
+    /// Elections that it stood in, since it started.
+    pub elections: u64,
     /// Messages received a second of cluster time.
     pub in_per_second: f32,
     /// Messages sent a second of cluster time.
@@ -142,6 +146,12 @@ impl NodeView {
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.is_running() && self.reach.as_ref().and_then(|reach| reach.age_us).is_some_and(|age| age >= STALE_US)
+    }
+
+    /// Whether it has ever reported itself; if not, its numbers say nothing.
+    #[must_use]
+    pub fn was_heard(&self) -> bool {
+        self.reach.as_ref().is_none_or(|reach| reach.age_us.is_some())
     }
 
     /// Whether it runs and takes part.
@@ -218,6 +228,17 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Its word.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Observe => "observe",
+            Self::Armed { access: operation::Access::Viewer | operation::Access::Operator, .. } => "operate",
+            Self::Armed { access: operation::Access::Chaos, .. } => "drill",
+        }
+    }
+
     /// Whether the console may now do what takes this access.
     #[must_use]
     pub fn allows(&self, needed: operation::Access) -> bool {

@@ -36,6 +36,7 @@ macro_rules! parts {
         pub const PARTS: u8 = [$($number),+].len() as u8;
 
         /// Numbers and bytes of the parts in which `new` differs from `old`; of all where there is no old.
+        #[expect(clippy::float_cmp, reason = "whatever differs at all has changed")]
         pub fn changes(old: Option<&Picture>, new: &Picture) -> Result<Vec<(u8, Bytes)>, CodecError> {
             let mut parts = Vec::new();
             $(
@@ -72,7 +73,8 @@ parts! {
     2: view.terms;
     3: view.election_elapsed, view.election_timeout, view.heartbeat;
     4: view.peers;
-    5: view.messages_in, view.messages_out, view.in_per_second, view.out_per_second;
+    5: view.messages_in, view.messages_out, view.messages_by_kind, view.elections, view.in_per_second,
+       view.out_per_second;
     6: view.sync, view.durable_latency, view.commit_latency, view.apply_latency;
     7: view.notes;
     8: now_us, up_us;

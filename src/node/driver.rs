@@ -21,7 +21,7 @@ use super::tracer::{NodeSink, Tracer};
 use super::writer::{DiskAnswer, OpenStore, Writer};
 use super::{ClientOutcome, Node, NodeInput, Output};
 use crate::machine::StateMachine;
-use crate::raft::{Epoch, Event, EventKind, Index, NodeId, Options, Raft, SnapshotMeta, Status, Ticket};
+use crate::raft::{Epoch, Event, EventKind, Index, MessageKind, NodeId, Options, Raft, SnapshotMeta, Status, Ticket};
 use crate::storage::faulty::FaultHandle;
 use crate::storage::{Loaded, Snapshots, StorageError};
 use crate::trace::Record;
@@ -162,6 +162,10 @@ pub struct Report {
     pub status: Status,
     /// Messages received, sent since the start.
     pub messages: (u64, u64),
+    /// Kind, received, sent since the start; kinds that never travelled are left out.
+    pub by_kind: Vec<(MessageKind, u64, u64)>,
+    /// Elections that it stood in since the start.
+    pub elections: u64,
     /// Messages received, sent a second of cluster time.
     pub per_second: (f32, f32),
     /// Real time of a group of writes: median, 99th percentile.
@@ -640,6 +644,8 @@ impl Driver {
         let report = Report {
             status,
             messages: (meters.in_rate.total(), meters.out_rate.total()),
+            by_kind: meters.by_kind().filter(|(_, received, sent)| received + sent > 0).collect(),
+            elections: meters.elections,
             per_second: (meters.in_rate.per_second(now_us), meters.out_rate.per_second(now_us)),
             sync: meters.sync.percentiles(),
             to_durable: meters.to_durable.percentiles(),

@@ -90,6 +90,8 @@ struct Stages {
 pub struct Meters {
     received: [u64; MessageKind::ALL.len()],
     sent: [u64; MessageKind::ALL.len()],
+    /// Elections that it stood in, without those that it only asked about.
+    pub elections: u64,
     /// Messages received.
     pub in_rate: Rate,
     /// Messages sent.
@@ -137,6 +139,7 @@ impl Meters {
                     }
                 }
             }
+            (EventKind::BecameCandidate, _) => self.elections += 1,
             (EventKind::SteppedDown { .. }, _) => self.followed.clear(),
             _ => {}
         }

@@ -109,8 +109,11 @@ impl Raft {
         let entries = self.applied.0 - covered.0;
         let due = entries >= self.options.snapshot_entries
             || (entries > 0 && self.machine.bytes_since_snapshot >= self.options.snapshot_bytes);
-        // A follower that receives the present one should not have to start again, unless it takes for ever.
-        let wanted = entries < self.options.snapshot_entries.saturating_mul(4) && self.is_sending_snapshot();
+        // A follower that receives the present one should not have to start again, and should find the entries after it,
+        // unless they weigh more than the snapshot: then it is too slow to be waited for.
+        let sent_bytes = self.snapshot.as_ref().map_or(0, |meta| meta.size_bytes);
+        let few = entries < self.options.snapshot_entries.saturating_mul(4) || self.log.bytes() < sent_bytes;
+        let wanted = few && self.is_sending_snapshot();
         if !due || wanted || self.machine.taking || self.installing.is_some() {
             return;
         }
@@ -132,6 +135,14 @@ impl Raft {
         });
     }
 
+    /// The last entry that all followers have who answer and get entries.
+    fn needed_from(&self) -> Index {
+        let RoleState::Leader(leader) = &self.role else { return self.applied };
+        let timeout = self.options.election_timeout_ticks;
+        let served = leader.progress.values().filter(|peer| peer.silent_ticks(self.now) < timeout);
+        served.filter(|peer| peer.mode != Mode::Snapshot).map(|peer| peer.match_index).min().unwrap_or(self.applied)
+    }
+
     fn is_sending_snapshot(&self) -> bool {
         match &self.role {
             RoleState::Leader(leader) => leader.progress.values().any(|peer| peer.mode == Mode::Snapshot),
@@ -147,7 +158,11 @@ impl Raft {
             return;
         }
         self.emit(EventKind::SnapshotTaken { last: meta.last, size_bytes: meta.size_bytes });
-        let keep_from = Index(meta.last.index.0.saturating_sub(self.options.keep_entries));
+        let mut keep_from = Index(meta.last.index.0.saturating_sub(self.options.keep_entries));
+        // What a follower that answers still lacks is cheaper sent than the snapshot, as long as it weighs less.
+        if self.log.bytes() < meta.size_bytes {
+            keep_from = keep_from.min(self.needed_from());
+        }
         self.pending_write.snapshot = Some(PersistSnapshot { meta: meta.clone(), body: None, discard_log: false });
         self.snapshot = Some(meta);
         if keep_from >= self.log.first_index() {

@@ -37,6 +37,8 @@ pub(super) struct Healing {
     core: Vec<usize>,
     /// A member of the core whose disk never answers again: it may follow, but not lead.
     lame: Option<usize>,
+    /// When the last message of before has arrived: one that took long may bring a higher term, once.
+    quiet_from_us: u64,
     /// The core can be asked to work.
     demanded: bool,
     /// Since when, and in which term, all is well.
@@ -50,6 +52,7 @@ impl Healing {
             begun_us: None,
             core: Vec::new(),
             lame: None,
+            quiet_from_us: 0,
             demanded: false,
             well: None,
         }
@@ -77,6 +80,7 @@ impl World<'_> {
     pub(super) fn begin_healing(&mut self) -> Verdict {
         self.era += 1;
         self.healing.begun_us = Some(self.now_us);
+        self.healing.quiet_from_us = self.last_delivery_us();
         let count = self.hosts.len();
         let majority = count / 2 + 1;
         let mut sound: Vec<usize> = (0..count).filter(|host| !self.is_unsound(*host)).collect();
@@ -151,6 +155,8 @@ impl World<'_> {
         }
         let trouble = self.trouble();
         match (trouble, self.healing.well) {
+            // What may still bring a higher term has a right to.
+            (None, None) if waited_us < BOUND_US && !self.is_quiet() => {}
             (None, None) => {
                 let term = self.highest_term();
                 self.healing.well = Some((self.now_us, term));
@@ -178,6 +184,14 @@ impl World<'_> {
         }
         self.look_again();
         Ok(())
+    }
+
+    /// Nothing from before the healing can raise a term any more: no message is under way, and whoever cannot lead has
+    /// brought the term that its disk had.
+    fn is_quiet(&self) -> bool {
+        let term = |host: usize| self.hosts[host].node().map(|node| node.status().hard_state.current_term);
+        self.now_us > self.healing.quiet_from_us
+            && self.healing.lame.is_none_or(|lame| term(lame).is_some_and(|term| term <= self.highest_term()))
     }
 
     fn look_again(&mut self) {

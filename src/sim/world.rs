@@ -253,6 +253,17 @@ impl<'a> World<'a> {
         self.done = true;
     }
 
+    /// When the last message that is under way arrives.
+    pub(super) fn last_delivery_us(&self) -> u64 {
+        let delivered = |slot: u32| matches!(self.slots[slot as usize], Some(Happening::Deliver { .. }));
+        self.queue
+            .iter()
+            .filter(|Reverse((.., slot))| delivered(*slot))
+            .map(|Reverse((at_us, ..))| *at_us)
+            .max()
+            .unwrap_or(0)
+    }
+
     /// Makes something happen later.
     pub(super) fn after(&mut self, wait_us: u64, happening: Happening) {
         let slot = if let Some(slot) = self.free.pop() {

@@ -20,6 +20,8 @@ pub enum Action {
     Partition(Partition),
     /// In the help, and in the detail of something.
     Overlay(Overlay),
+    /// While the console asks something.
+    Dialog(Dialog),
 }
 
 /// Actions of every mode.
@@ -54,9 +56,11 @@ pub enum Browse {
     Command,
     Crash,
     Restart,
+    Pause,
     Isolate,
     Partition,
     Heal,
+    Arm,
     Submit,
     SubmitAgain,
     Read,
@@ -108,6 +112,19 @@ pub enum Overlay {
     Close,
 }
 
+/// Actions while the console asks something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the table below says what each does")]
+pub enum Dialog {
+    Accept,
+    Cancel,
+    NextField,
+    PreviousField,
+    Less,
+    More,
+    Pick,
+}
+
 /// Where keys are looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Context {
@@ -121,11 +138,16 @@ pub enum Context {
     Partition,
     /// In the help and in details.
     Overlay,
+    /// While the console asks, and one of a few answers is chosen.
+    Choice,
+    /// While the console asks, and something is typed.
+    Form,
 }
 
 impl Context {
     /// All, in the order of the documents.
-    pub const ALL: [Self; 5] = [Self::Browse, Self::Partition, Self::Prompt, Self::Overlay, Self::Everywhere];
+    pub const ALL: [Self; 7] =
+        [Self::Browse, Self::Partition, Self::Prompt, Self::Choice, Self::Form, Self::Overlay, Self::Everywhere];
 
     /// Heading in the documents.
     #[must_use]
@@ -136,6 +158,8 @@ impl Context {
             Self::Prompt => "While typing a line",
             Self::Partition => "Partition editor",
             Self::Overlay => "Help and details",
+            Self::Choice => "Dialogs, while choosing",
+            Self::Form => "Dialogs, while typing",
         }
     }
 }
@@ -171,6 +195,16 @@ impl Need {
             Self::Nothing | Self::Arm => Access::Viewer,
             Self::Write | Self::Restart => Access::Operator,
             Self::Crash | Self::Pause | Self::Links | Self::Clock | Self::Pace => Access::Chaos,
+        }
+    }
+
+    /// Whether its keys are worth a place among the hints of a session with these capabilities.
+    #[must_use]
+    pub const fn is_hinted(self, capabilities: Capabilities) -> bool {
+        match self {
+            Self::Arm => capabilities.arm.is_yes(),
+            Self::Pause => capabilities.pause.is_yes(),
+            Self::Nothing | Self::Write | Self::Crash | Self::Restart | Self::Links | Self::Clock | Self::Pace => true,
         }
     }
 
@@ -235,8 +269,10 @@ macro_rules! rows {
 /// Everything that can be done, in the order in which it is listed.
 pub const TABLE: &[Row] = rows! {
     Browse / Browse::Help, "help", ["?", "f1"], "?", Nothing, Some("help"), "all keys, searchable; Enter runs one";
+    Browse / Browse::Arm, "arm", ["A"], "A", Arm, Some("arm"), "ask for the right to change this cluster, for a while; again: give it back";
     Browse / Browse::Crash, "crash", ["c"], "c", Crash, Some("crash"), "crash the selected node, as if its process were killed";
     Browse / Browse::Restart, "restart", ["r"], "r", Restart, Some("restart"), "restart the selected node";
+    Browse / Browse::Pause, "pause", ["P"], "P", Pause, Some("pause"), "freeze the selected node, or let it go on";
     Browse / Browse::Isolate, "isolate", ["i"], "i", Links, Some("isolate"), "cut the selected node off; again: let it rejoin";
     Browse / Browse::Partition, "partition", ["p"], "p", Links, Some("partition"), "partition the cluster into groups";
     Browse / Browse::Heal, "heal", ["H"], "H", Links, Some("heal"), "take all network faults away";
@@ -265,7 +301,7 @@ pub const TABLE: &[Row] = rows! {
     Browse / Browse::Theme, "theme", ["o t"], "o t", Nothing, None, "next theme";
     Browse / Browse::Glyphs, "glyphs", ["o g"], "o g", Nothing, None, "ASCII or Unicode glyphs";
     Browse / Browse::Back, "back", ["esc"], "Esc", Nothing, None, "back: close, restore, follow";
-    Browse / Browse::Quit, "quit", ["q"], "q", Nothing, Some("quit"), "back, then quit";
+    Browse / Browse::Quit, "quit", ["q"], "q", Nothing, Some("quit"), "back, then quit; a cluster that runs elsewhere goes on";
     Partition / Partition::Apply, "partition-apply", ["enter"], "Enter", Nothing, Some("apply"), "apply";
     Partition / Partition::Up, "partition-up", ["k", "up"], "k ↑", Nothing, None, "previous node";
     Partition / Partition::Down, "partition-down", ["j", "down", "tab"], "j ↓", Nothing, None, "next node";
@@ -281,6 +317,17 @@ pub const TABLE: &[Row] = rows! {
     Prompt / Prompt::Cancel, "cancel", ["esc"], "Esc", Nothing, Some("cancel"), "leave the line";
     Prompt / Prompt::Older, "older", ["up", "ctrl-p"], "↑", Nothing, Some("earlier lines"), "the line before, of this and earlier prompts";
     Prompt / Prompt::Newer, "newer", ["down", "ctrl-n"], "↓", Nothing, None, "the line after";
+    Choice / Dialog::Accept, "choice-accept", ["enter"], "Enter", Nothing, Some("go"), "take what is chosen";
+    Choice / Dialog::Less, "choice-left", ["left", "up"], "←", Nothing, None, "the choice before";
+    Choice / Dialog::More, "choice-right", ["right", "down"], "← →", Nothing, Some("choose"), "the choice after";
+    Choice / Dialog::Pick, "choice-letter", ["o", "d", "h", "l", "c"], "first letter", Nothing, None, "choose by the first letter: operate, drill, disarm, heal, leave, cancel";
+    Choice / Dialog::NextField, "choice-next", ["tab"], "Tab", Nothing, None, "what is asked next";
+    Choice / Dialog::PreviousField, "choice-previous", ["shift-tab"], "Shift-Tab", Nothing, None, "what was asked before";
+    Choice / Dialog::Cancel, "choice-cancel", ["esc", "q"], "Esc", Nothing, Some("cancel"), "close; nothing is done";
+    Form / Dialog::Accept, "form-accept", ["enter"], "Enter", Nothing, Some("go"), "do it, if all is there that is asked for";
+    Form / Dialog::NextField, "form-next", ["tab", "down"], "Tab", Nothing, Some("next"), "what is asked next";
+    Form / Dialog::PreviousField, "form-previous", ["shift-tab", "up"], "Shift-Tab", Nothing, None, "what was asked before";
+    Form / Dialog::Cancel, "form-cancel", ["esc"], "Esc", Nothing, Some("cancel"), "close; nothing is done";
     Overlay / Overlay::Up, "overlay-up", ["up"], "↑", Nothing, None, "up";
     Overlay / Overlay::Down, "overlay-down", ["down"], "↑ ↓", Nothing, Some("scroll"), "down";
     Overlay / Overlay::PageUp, "overlay-page-up", ["pgup"], "PgUp", Nothing, None, "a page up";

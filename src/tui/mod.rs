@@ -13,6 +13,7 @@
 pub mod action;
 pub mod clean;
 pub mod command;
+pub mod dialog;
 pub mod effect;
 pub mod event;
 pub mod glyphs;

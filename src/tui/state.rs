@@ -6,12 +6,13 @@
 //! Kept true: what was asked (`asked`) and what the cluster reported (`view`) are never mixed.
 //! Not here: who changes it (`update/`), how it is drawn (`view/`).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::dialog::Dialog;
 use super::event::Key;
 use super::partition::Draft;
-use crate::control::{Capabilities, ClusterView, NodeView, Operation, OperationId};
+use crate::control::{Capabilities, ClusterView, Life, NodeView, Operation, OperationId, STALE_US};
 use crate::raft::{Index, NodeId};
 
 /// How many events are kept.
@@ -54,6 +55,8 @@ pub enum Mode {
         /// Lines.
         scroll: u16,
     },
+    /// The console asks something.
+    Dialog(Dialog),
 }
 
 /// Whose detail is open.
@@ -334,6 +337,12 @@ pub struct State {
     pub ascii: bool,
     /// Name of the theme in use.
     pub theme: String,
+    /// The lines of operations that this console asked for and got.
+    pub own: Vec<String>,
+    /// With the answer to this operation the console ends.
+    pub leaving: Option<OperationId>,
+    /// What was told last of each node's life.
+    pub lives: BTreeMap<NodeId, Life>,
     /// The cluster is gone.
     pub gone: bool,
     /// Something that a view shows has changed.
@@ -366,6 +375,9 @@ impl State {
             pasted_at_ms: None,
             ascii: false,
             theme: String::from("default"),
+            own: Vec::new(),
+            leaving: None,
+            lives: BTreeMap::new(),
             gone: false,
             dirty: true,
         }
@@ -374,7 +386,31 @@ impl State {
     /// Real time of the cluster now, in microseconds: as reported, and what passed since.
     #[must_use]
     pub fn real_us(&self) -> u64 {
-        self.view.real_us + self.now_ms.saturating_sub(self.view_at_ms) * 1000
+        self.view.real_us + self.since_view_us()
+    }
+
+    /// Real time since the cluster reported last, in microseconds.
+    #[must_use]
+    pub fn since_view_us(&self) -> u64 {
+        self.now_ms.saturating_sub(self.view_at_ms) * 1000
+    }
+
+    /// What is left now of a time that was left when the cluster reported, in microseconds.
+    #[must_use]
+    pub fn left_us(&self, left_us: u64) -> u64 {
+        left_us.saturating_sub(self.since_view_us())
+    }
+
+    /// How old a node's picture is, in microseconds; `None` for one in this process, or before it reported.
+    #[must_use]
+    pub fn age_us(&self, node: &NodeView) -> Option<u64> {
+        node.reach.as_ref()?.age_us.map(|age| age + self.since_view_us())
+    }
+
+    /// How old the picture is of a node that runs, as far as is known, if it is old.
+    #[must_use]
+    pub fn stale_us(&self, node: &NodeView) -> Option<u64> {
+        self.age_us(node).filter(|age| node.is_running() && *age >= STALE_US)
     }
 
     /// The selected node, if it is still a member.

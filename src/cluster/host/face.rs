@@ -221,6 +221,10 @@ impl Served for Face {
         self.disk.set_rules(DiskRules { failures: vec![failure], ..self.disk.rules() });
     }
 
+    fn spare_disk(&self) {
+        self.disk.set_rules(DiskRules { failures: Vec::new(), ..self.disk.rules() });
+    }
+
     fn end(&self, how: Ending) {
         // Whoever asks second asks for nothing new.
         let _ = self.ends.try_send(how);

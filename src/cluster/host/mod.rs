@@ -43,6 +43,9 @@ pub use place::cluster_id;
 /// How long the node gets to close its store when it is asked to end.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long the control port and the audit log get then.
+const FORGET_WITHIN: Duration = Duration::from_secs(1);
+
 /// How long consoles are told that the node has halted before the process ends.
 const LAST_WORDS: Duration = Duration::from_millis(400);
 
@@ -362,37 +365,32 @@ impl Host {
                 },
             }
         };
-        let ended = match by_itself {
-            Some(ended) => {
-                if let Ended::Halted { why, .. } = &ended {
-                    tracing::error!(node = %face.id, %why, "the node halted");
-                    let life = Life::Halted { why: why.clone() };
-                    face.set_life(life.clone());
-                    face.tell(What::Life { node: face.id, life });
-                }
-                peers.detach();
-                tokio::time::sleep(LAST_WORDS).await;
-                ended
+        let ended = if let Some(ended) = by_itself {
+            if let Ended::Halted { why, .. } = &ended {
+                tracing::error!(node = %face.id, %why, "the node halted");
+                let life = Life::Halted { why: why.clone() };
+                face.set_life(life.clone());
+                face.tell(What::Life { node: face.id, life });
             }
-            None => {
-                handle.stop(Stop::Shutdown);
-                let ended = tokio::time::timeout(CLOSE_WITHIN, &mut handle.ended).await;
-                peers.detach();
-                ended.map_or_else(
-                    |_| Ended::Halted {
-                        why: "the disk did not finish its writes in time; they are as after a crash".into(),
-                        trouble: Trouble::Disk,
-                    },
-                    end_of,
-                )
-            }
+            peers.detach();
+            tokio::time::sleep(LAST_WORDS).await;
+            ended
+        } else {
+            handle.stop(Stop::Shutdown);
+            let ended = tokio::time::timeout(CLOSE_WITHIN, &mut handle.ended).await;
+            peers.detach();
+            let late = || Ended::Halted {
+                why: "the disk did not finish its writes in time; they are as after a crash".into(),
+                trouble: Trouble::Disk,
+            };
+            ended.map_or_else(|_| late(), end_of)
         };
         // The thread of the control port is joined, and with it the last hand on the audit log goes.
         let close = tokio::task::spawn_blocking(move || {
             drop(server);
             writing.finish();
         });
-        let _ = tokio::time::timeout(CLOSE_WITHIN, close).await;
+        let _ = tokio::time::timeout(FORGET_WITHIN, close).await;
         ended
     }
 }

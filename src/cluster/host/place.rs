@@ -4,6 +4,7 @@
 //! Not here: what is in the folder (`storage/`).
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::net::IpAddr;
@@ -26,7 +27,8 @@ const MEMBERS_MAX: usize = 25;
 pub fn cluster_id(name: &str, members: &BTreeMap<NodeId, String>, chaos: bool) -> u128 {
     let mut text = format!("{name}\n");
     for (node, address) in members {
-        text.push_str(&format!("{}={address}\n", node.0));
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}={address}", node.0);
     }
     xxh3_128(text.as_bytes()) & !1 | u128::from(chaos)
 }

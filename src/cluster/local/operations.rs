@@ -42,7 +42,11 @@ impl Hub {
     pub(super) fn operate(&mut self, request: Request) {
         let Request { id, operation } = request;
         tracing::info!(operation = %grammar::print(&operation), "asked");
-        let text = grammar::print(&operation);
+        let text = match &operation {
+            // There are many of them, and nobody needs their words.
+            Operation::Submit { .. } | Operation::Read { .. } => String::new(),
+            operation => grammar::print(operation),
+        };
         match self.carry_out(id, operation, text) {
             // It will be answered when it is done.
             Ok(None) => {}

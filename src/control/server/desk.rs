@@ -150,7 +150,7 @@ impl Desk {
     }
 
     /// One more connection of a session.
-    pub(super) fn enter(self: &Arc<Self>, session: u128, proved: Option<String>) -> Result<Stay, Refusal> {
+    pub(super) fn enter(self: &Arc<Self>, session: u128, proved: Option<&str>) -> Result<Stay, Refusal> {
         let now_ms = self.now_ms();
         let mut inner = self.lock();
         let connections: usize = inner.sessions.values().map(|session| session.connections).sum();
@@ -163,9 +163,11 @@ impl Desk {
             let Some(oldest) = oldest.map(|(id, _)| *id) else { return Err(Refusal::Full) };
             inner.sessions.remove(&oldest);
         }
-        let known =
-            inner.sessions.entry(session).or_insert_with(|| Session { proved: proved.clone(), ..Session::default() });
-        if known.proved != proved {
+        let known = inner
+            .sessions
+            .entry(session)
+            .or_insert_with(|| Session { proved: proved.map(str::to_owned), ..Session::default() });
+        if known.proved.as_deref() != proved {
             return Err(Refusal::NotAllowed);
         }
         known.connections += 1;
@@ -246,7 +248,7 @@ impl Desk {
                 tokio::spawn(async move {
                     let reply = reply.await;
                     drop(room);
-                    desk.settle(session, number, reply);
+                    desk.settle(session, number, &reply);
                 });
             }
             (may, wish) => {
@@ -258,7 +260,7 @@ impl Desk {
                     self.tell(entry(guest, what, result));
                 }
                 let reply = result.map_or_else(|why| Reply::Refused { why }, Reply::Done);
-                self.settle(guest.session, number, reply);
+                self.settle(guest.session, number, &reply);
             }
         }
         Asked::Later(answer)
@@ -296,7 +298,7 @@ impl Desk {
         }
     }
 
-    fn settle(&self, session: u128, number: u64, reply: Reply) {
+    fn settle(&self, session: u128, number: u64, reply: &Reply) {
         let waiters = match self.lock().sessions.get_mut(&session) {
             Some(session) => session.requests.answer(number, reply.clone()),
             None => Vec::new(),
@@ -362,6 +364,7 @@ impl Desk {
             }
             Wish::HealAll => {
                 let healed = self.lock().leases.heal_all();
+                self.spec.node.spare_disk();
                 self.apply_leases();
                 self.happened(format!("heal (by {})", guest.who));
                 Ok(format!("all faults are healed on {id}, {} of them", healed.len()))

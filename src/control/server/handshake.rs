@@ -102,7 +102,7 @@ fn judge(
     }
     let Some((standing, _)) = desk.spec.node.standing() else { return Err(Refusal::Starting) };
     let who = proved.clone().unwrap_or_else(|| format!("~{}", hello.name));
-    let stay = desk.enter(hello.session, proved)?;
+    let stay = desk.enter(hello.session, proved.as_deref())?;
     let guest = Guest { who, from, session: hello.session, access: hello.access, _stay: stay };
     let welcome = Welcome {
         node: desk.spec.id,

@@ -80,6 +80,9 @@ pub trait Served: Send + Sync + 'static {
     /// The next write of the disk fails.
     fn fail_disk(&self);
 
+    /// What [`fail_disk`](Self::fail_disk) asked for and has not come yet will not come.
+    fn spare_disk(&self);
+
     /// It ends.
     fn end(&self, how: Ending);
 }

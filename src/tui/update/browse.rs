@@ -1,7 +1,7 @@
 //! The main screen: moving about, and acting on the selected node.
 
-use super::{ask, partition, prompt, toast};
-use crate::control::{LinkRule, Links, Operation, Pace, Target};
+use super::{ask, dialog, partition, prompt, toast};
+use crate::control::{Life, LinkRule, Links, Operation, Pace, Target};
 use crate::raft::{Index, NodeId};
 use crate::tui::action::Browse;
 use crate::tui::command;
@@ -45,6 +45,8 @@ pub(super) fn act(state: &mut State, action: Browse, key: Key) -> Vec<Effect> {
         Browse::Command => prompt::open(state, PromptKind::Command),
         Browse::Crash => return ask(state, Operation::Crash(target)),
         Browse::Restart => return ask(state, Operation::Restart(target)),
+        Browse::Pause => return pause(state),
+        Browse::Arm => dialog::arm(state),
         Browse::Isolate => return isolate(state),
         Browse::Partition => partition::open(state),
         Browse::Heal => return ask(state, Operation::Heal),
@@ -69,11 +71,28 @@ pub(super) fn act(state: &mut State, action: Browse, key: Key) -> Vec<Effect> {
             if state.zoomed {
                 state.zoomed = false;
             } else {
-                return vec![Effect::Quit];
+                return dialog::quit(state);
             }
         }
     }
     Vec::new()
+}
+
+/// Freezes a node, or lets it go on when the cluster reports that it is paused.
+fn pause(state: &mut State) -> Vec<Effect> {
+    let node = state.selected;
+    match state.selected_node().map(|node| &node.life) {
+        Some(Life::Paused) => ask(state, Operation::Unpause(Target::Node(node))),
+        // One key for both may not guess.
+        Some(Life::Unreachable { .. }) => {
+            let text = format!("nothing is heard of {node}: type :pause {node} or :unpause {node}");
+            toast(state, Tone::Warn, text);
+            Vec::new()
+        }
+        Some(Life::Starting | Life::Running | Life::Crashed { .. } | Life::Halted { .. }) | None => {
+            ask(state, Operation::Pause(Target::Node(node)))
+        }
+    }
 }
 
 fn back(state: &mut State) {

@@ -5,6 +5,8 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod browse;
+pub mod danger;
+pub mod dialog;
 mod observed;
 pub mod overlay;
 mod partition;
@@ -12,6 +14,7 @@ mod prompt;
 
 use super::action::{self, Action, Context, Global};
 use super::command;
+use super::dialog::{Dialog, Field, Question};
 use super::effect::Effect;
 use super::event::{Event, Key};
 use super::keymap::{self, Found};
@@ -44,10 +47,7 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
             observed::on_view(state, view);
             Vec::new()
         }
-        Event::Observed(observation) => {
-            observed::on_observation(state, observation);
-            Vec::new()
-        }
+        Event::Observed(observation) => observed::on_observation(state, observation),
         Event::ThemeChanged { name } => {
             toast(state, Tone::Info, format!("theme {name}"));
             state.theme = name;
@@ -61,12 +61,17 @@ pub fn update(state: &mut State, event: Event) -> Vec<Effect> {
     }
 }
 
-fn context(mode: &Mode) -> Context {
+/// Where keys are looked up.
+#[must_use]
+pub fn context(mode: &Mode) -> Context {
     match mode {
         Mode::Browse => Context::Browse,
         Mode::Prompt(_) => Context::Prompt,
         Mode::Partition(_) => Context::Partition,
         Mode::Help(_) | Mode::Detail { .. } => Context::Overlay,
+        Mode::Dialog(Dialog::Pick(_)) => Context::Choice,
+        Mode::Dialog(Dialog::Arm(arm)) if arm.field == Field::What => Context::Choice,
+        Mode::Dialog(Dialog::Arm(_) | Dialog::Confirm(_)) => Context::Form,
     }
 }
 
@@ -74,6 +79,9 @@ fn on_key(state: &mut State, key: Key) -> Vec<Effect> {
     let context = context(&state.mode);
     let typing = matches!(state.mode, Mode::Prompt(_) | Mode::Help(_));
     if !typing && state.pasted_at_ms.is_some_and(|at| state.now_ms < at + PASTE_TAIL_MS) {
+        return Vec::new();
+    }
+    if dialog::swallows(state) {
         return Vec::new();
     }
     state.dirty = true;
@@ -99,6 +107,7 @@ fn on_key(state: &mut State, key: Key) -> Vec<Effect> {
                     toast(state, Tone::Warn, format!("{pressed} does nothing here, ? lists the keys"));
                 }
                 Mode::Detail { .. } => return overlay::other_key(state, key),
+                Mode::Dialog(_) => dialog::edit(state, key),
                 Mode::Partition(_) => {
                     toast(state, Tone::Warn, format!("{key} does nothing here: a-f move, Enter applies, Esc cancels"));
                 }
@@ -117,8 +126,11 @@ fn perform(state: &mut State, action: Action, key: Key) -> Vec<Effect> {
     }
     match action {
         Action::Global(Global::Interrupt) => {
-            if matches!(state.mode, Mode::Browse) {
-                return vec![Effect::Quit];
+            match &state.mode {
+                Mode::Browse => return dialog::quit(state),
+                // Who insists is let go; faults end without their console.
+                Mode::Dialog(Dialog::Pick(pick)) if pick.question == Question::Quit => return vec![Effect::Quit],
+                Mode::Prompt(_) | Mode::Partition(_) | Mode::Help(_) | Mode::Detail { .. } | Mode::Dialog(_) => {}
             }
             state.mode = Mode::Browse;
             Vec::new()
@@ -129,6 +141,7 @@ fn perform(state: &mut State, action: Action, key: Key) -> Vec<Effect> {
         Action::Prompt(action) => prompt::act(state, action),
         Action::Partition(action) => partition::act(state, action, key),
         Action::Overlay(action) => overlay::act(state, action),
+        Action::Dialog(action) => dialog::act(state, action, key),
     }
 }
 
@@ -137,6 +150,7 @@ fn on_paste(state: &mut State, text: &str) {
     state.pasted_at_ms = Some(state.now_ms);
     match &mut state.mode {
         Mode::Prompt(_) => prompt::paste(state, text),
+        Mode::Dialog(_) => dialog::paste(state, text),
         Mode::Help(_) | Mode::Browse | Mode::Partition(_) | Mode::Detail { .. } => {
             let first = "pasted text is taken only while a line is typed: press s or : first";
             toast(state, Tone::Warn, String::from(first));
@@ -162,11 +176,19 @@ fn toast(state: &mut State, tone: Tone, text: String) {
     state.dirty = true;
 }
 
-/// Asks the cluster for an operation, and notes that it was asked.
+/// Asks the cluster for an operation; asks the person first, if much would be lost.
 fn ask(state: &mut State, operation: Operation) -> Vec<Effect> {
     if matches!(operation, Operation::Quit) {
-        return vec![Effect::Quit];
+        return dialog::quit(state);
     }
+    if dialog::confirm(state, &operation) {
+        return Vec::new();
+    }
+    send(state, operation)
+}
+
+/// Asks the cluster for an operation, and notes that it was asked.
+fn send(state: &mut State, operation: Operation) -> Vec<Effect> {
     let id = state.next_id;
     state.next_id += 1;
     let line = command::line(&operation);

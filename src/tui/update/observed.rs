@@ -10,7 +10,8 @@ use crate::control::{Answer, ClusterView, Happened, Observation, What};
 use crate::raft::{EventKind, NodeId};
 use crate::tui::clean::clean;
 use crate::tui::command;
-use crate::tui::state::{EventLine, Routine, State, Tone};
+use crate::tui::effect::Effect;
+use crate::tui::state::{EventLine, HISTORY_KEPT, Routine, State, Tone};
 
 /// The cluster published what it is.
 pub(super) fn on_view(state: &mut State, view: Arc<ClusterView>) {
@@ -22,6 +23,9 @@ pub(super) fn on_view(state: &mut State, view: Arc<ClusterView>) {
         && old.clients == view.clients
         && old.load == view.load
         && (old.stopped, old.pace, &old.name) == (view.stopped, view.pace, &view.name)
+        && (old.held, old.chaos, &old.alarms) == (view.held, view.chaos, &view.alarms)
+        && old.mode == view.mode
+        && old.console_bytes_per_second == view.console_bytes_per_second
         && old.now_us / 1_000_000 == view.now_us / 1_000_000
         && old.dropped_details == view.dropped_details;
     state.dirty |= !same;
@@ -35,12 +39,20 @@ pub(super) fn on_view(state: &mut State, view: Arc<ClusterView>) {
 }
 
 /// Something happened, or an operation was answered.
-pub(super) fn on_observation(state: &mut State, observation: Observation) {
+pub(super) fn on_observation(state: &mut State, observation: Observation) -> Vec<Effect> {
     match observation {
         Observation::Happened(happened) => on_happened(state, &happened),
         Observation::Answered { id, answer } => {
-            let Some(place) = state.asked.iter().position(|asked| asked.id == id) else { return };
+            let Some(place) = state.asked.iter().position(|asked| asked.id == id) else { return Vec::new() };
             let asked = state.asked.remove(place);
+            if answer.is_good() && !state.own.contains(&asked.line) {
+                state.own.push(asked.line.clone());
+                let surplus = state.own.len().saturating_sub(HISTORY_KEPT);
+                state.own.drain(..surplus);
+            }
+            if state.leaving.take_if(|leaving| *leaving == id).is_some() && answer.is_good() {
+                return vec![Effect::Quit];
+            }
             let (sentence, tone) = command::answer(&answer);
             // Views come now and then: an answer is not older than what happened before it.
             let latest = state.events.lines.back().map_or(0, |line| line.at_us);
@@ -69,10 +81,23 @@ pub(super) fn on_observation(state: &mut State, observation: Observation) {
             toast(state, tone, shown);
         }
     }
+    Vec::new()
 }
 
 fn on_happened(state: &mut State, happened: &Happened) {
-    let Some(sentence) = narrate::sentence(happened) else { return };
+    let returned = match &happened.what {
+        What::Life { node, life } => {
+            let before = state.lives.insert(*node, life.clone());
+            before.and_then(|before| narrate::returned(*node, &before, life))
+        }
+        What::Node { .. }
+        | What::Note { .. }
+        | What::Applied { .. }
+        | What::Faults { .. }
+        | What::Dropped { .. }
+        | What::Clock { .. } => None,
+    };
+    let Some(sentence) = narrate::sentence(happened).or(returned) else { return };
     let cause = match &happened.what {
         What::Node { event, .. } => Some(event.cause.to_string()),
         What::Life { .. }

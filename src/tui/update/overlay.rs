@@ -1,25 +1,37 @@
 //! The help and the detail of something.
 
 use super::perform;
-use crate::tui::action::{Context, Overlay, Row, TABLE};
+use crate::control::Capabilities;
+use crate::tui::action::{Context, Need, Overlay, Row, TABLE};
 use crate::tui::effect::Effect;
 use crate::tui::event::{Code, Key};
 use crate::tui::state::{Help, Mode, State};
 
 /// Rows of the table that match what was typed into the help: all words, in name, help or keys.
-pub fn matching(filter: &str) -> Vec<&'static Row> {
+pub fn matching(filter: &str, capabilities: Capabilities) -> Vec<&'static Row> {
     let words: Vec<String> = filter.split_whitespace().map(str::to_lowercase).collect();
     let fits = |row: &&Row| {
         let text = format!("{} {} {}", row.name, row.help, row.context.title()).to_lowercase();
         words.iter().all(|word| text.contains(word.as_str()) || row.keys.contains(&word.as_str()))
     };
-    let order = [Context::Browse, Context::Everywhere, Context::Partition, Context::Prompt, Context::Overlay];
+    let order = [
+        Context::Browse,
+        Context::Everywhere,
+        Context::Partition,
+        Context::Prompt,
+        Context::Choice,
+        Context::Form,
+        Context::Overlay,
+    ];
+    // Where nothing needs arming nobody has to read of it.
+    let concerns = |row: &&Row| row.need != Need::Arm || row.need.is_hinted(capabilities);
     // A key typed by itself means that key, before all that merely has the letter in its words.
     let exact = |row: &&Row| words.len() == 1 && row.keys.contains(&filter.trim());
     let mut rows: Vec<&Row> = order
         .into_iter()
         .flat_map(|context| TABLE.iter().filter(move |row| row.context == context))
         .filter(fits)
+        .filter(concerns)
         .collect();
     rows.sort_by_key(|row| !exact(row));
     rows
@@ -69,7 +81,7 @@ pub(super) fn act(state: &mut State, action: Overlay) -> Vec<Effect> {
     let page = state.height.saturating_sub(8).max(1);
     match (&mut state.mode, action) {
         (Mode::Help(help), Overlay::Run) => {
-            let chosen = matching(help.filter.value()).get(help.selected).copied();
+            let chosen = matching(help.filter.value(), state.capabilities).get(help.selected).copied();
             state.mode = Mode::Browse;
             if let Some(row) = chosen {
                 return run(state, row);
@@ -77,7 +89,7 @@ pub(super) fn act(state: &mut State, action: Overlay) -> Vec<Effect> {
         }
         (_, Overlay::Run | Overlay::Close) => state.mode = Mode::Browse,
         (Mode::Help(help), moved) => {
-            let last = matching(help.filter.value()).len().saturating_sub(1);
+            let last = matching(help.filter.value(), state.capabilities).len().saturating_sub(1);
             help.selected = match moved {
                 Overlay::Up => help.selected.saturating_sub(1),
                 Overlay::Down => help.selected + 1,
@@ -97,7 +109,7 @@ pub(super) fn act(state: &mut State, action: Overlay) -> Vec<Effect> {
             }
             .min(200);
         }
-        (Mode::Browse | Mode::Prompt(_) | Mode::Partition(_), _) => {}
+        (Mode::Browse | Mode::Prompt(_) | Mode::Partition(_) | Mode::Dialog(_), _) => {}
     }
     Vec::new()
 }
@@ -108,6 +120,9 @@ fn run(state: &mut State, row: &'static Row) -> Vec<Effect> {
         (Context::Browse | Context::Everywhere, Some(key)) => perform(state, row.action, key),
         (Context::Partition, _) => super::toasted(state, "that key works in the partition editor: press p first"),
         (Context::Prompt, _) => super::toasted(state, "that key works while a line is typed: press s or : first"),
+        (Context::Choice | Context::Form, _) => {
+            super::toasted(state, "that key works while the console asks something")
+        }
         (Context::Overlay, _) | (_, None) => super::toasted(state, "that key works while the help is open"),
     }
 }

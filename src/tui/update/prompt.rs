@@ -163,19 +163,23 @@ pub(super) fn request(key: Key) -> Option<InputRequest> {
     })
 }
 
+/// A line with a text put in at its cursor, as far as there is room.
+pub(super) fn insert(input: &Input, text: &str, longest: usize) -> Input {
+    let room = longest.saturating_sub(input.value().len());
+    let mut value: String = input.value().chars().take(input.cursor()).collect();
+    let rest: String = input.value().chars().skip(input.cursor()).collect();
+    value.extend(text.chars().take(room));
+    let cursor = value.chars().count();
+    Input::new(value + &rest).with_cursor(cursor)
+}
+
 /// Pasted text goes into the line as one line, with everything that could hide made visible.
 pub(super) fn paste(state: &mut State, text: &str) {
     let Mode::Prompt(prompt) = &mut state.mode else { return };
     let trimmed = text.trim_end_matches(['\r', '\n']);
     let lines = trimmed.lines().count();
     let safe = clean(trimmed);
-    let room = LONGEST.saturating_sub(prompt.input.value().len());
-    let mut value: String = prompt.input.value().chars().take(prompt.input.cursor()).collect();
-    let rest: String = prompt.input.value().chars().skip(prompt.input.cursor()).collect();
-    value.extend(safe.chars().take(room));
-    let cursor = value.chars().count();
-    value += &rest;
-    prompt.input = Input::new(value).with_cursor(cursor);
+    prompt.input = insert(&prompt.input, &safe, LONGEST);
     prompt.error = None;
     if lines > 1 || trimmed.len() > LONG_PASTE {
         let size = trimmed.len();

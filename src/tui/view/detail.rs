@@ -3,8 +3,9 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::header::{alarm_words, fault_words};
 use super::nodes::{Context, TICK_US, percent};
-use super::widgets::{Frame, Pen, Span, blank, bytes, cut, middle, pane, rate, span, stamp, tone, wrap};
+use super::widgets::{Frame, Pen, Span, age, blank, bytes, cut, middle, pane, rate, span, stamp, tone, wrap};
 use crate::control::{Life, LinkRule, NodeView};
 use crate::raft::Role;
 use crate::raft::event::Mode;
@@ -78,6 +79,7 @@ pub(super) fn draw_over(state: &State, of: Detail, scroll: u16, theme: &Theme, a
             Some(node) => {
                 let mut lines = node_lines(&context, node, columns.saturating_sub(4));
                 lines.extend(peer_lines(&context, node));
+                lines.extend(cluster_lines(&context, node, columns.saturating_sub(4)));
                 (format!("Node {}", node.id), lines)
             }
             None => (String::from("Node"), Vec::new()),
@@ -123,9 +125,84 @@ fn label(word: &str) -> String {
     format!("{word:<LABEL$}")
 }
 
-fn node_lines(context: &Context<'_>, node: &NodeView, columns: u16) -> Vec<Line> {
+/// A word and a value over as many lines as it takes.
+fn told(word: &str, value: &str, slot: Slot, theme: &Theme, columns: u16) -> Vec<Line> {
+    let muted = theme.style(Slot::Muted);
+    let parts = wrap(value, columns.saturating_sub(LABEL as u16)).into_iter().enumerate();
+    parts
+        .map(|(at, part)| vec![span(label(if at == 0 { word } else { "" }), muted), span(part, theme.style(slot))])
+        .collect()
+}
+
+/// What a node is, why, and how it is heard.
+fn life_lines(context: &Context<'_>, node: &NodeView, columns: u16) -> Vec<Line> {
     let theme = context.theme;
-    let text = theme.style(if node.is_running() { Slot::Text } else { Slot::Muted });
+    let (role, style) = context.role(node, false);
+    let mut lines = vec![vec![span(label("is"), theme.style(Slot::Muted)), span(role, style)]];
+    let stale = context.state.stale_us(node);
+    let why = match &node.life {
+        Life::Halted { why } => Some((clean(why), Slot::Bad)),
+        Life::Unreachable { why, .. } => {
+            Some((format!("{}. Whether it runs cannot be known from here", clean(why)), Slot::Warn))
+        }
+        Life::Paused => {
+            let why = "frozen where it stands, as by SIGSTOP: its timers will fire late. P lets it go on";
+            Some((String::from(why), Slot::Warn))
+        }
+        Life::Running if let Some(age_us) = stale => {
+            let what = format!("{}, {} ago: what it does now is not known", node.role.name(), age(age_us));
+            Some((format!("it was heard last as {what}"), Slot::Warn))
+        }
+        Life::Starting | Life::Running | Life::Crashed { .. } => None,
+    };
+    if let Some((why, slot)) = why {
+        lines.extend(told("because", &why, slot, theme, columns));
+    }
+    if let Some(reach) = &node.reach {
+        let unknown = context.glyphs.unknown;
+        let or_unknown = |text: &str| if text.is_empty() { String::from(unknown) } else { clean(text) };
+        let old =
+            context.state.age_us(node).map_or_else(|| String::from("never heard"), |us| format!("age {}", age(us)));
+        let round_trip = reach.round_trip_us.map_or_else(|| String::from(unknown), duration);
+        let at = format!("{}  {old}  rtt {round_trip}", or_unknown(&reach.address));
+        lines.extend(told("at", &at, Slot::Text, theme, columns));
+        lines.extend(told("program", &format!("raft-tui {}", or_unknown(&reach.version)), Slot::Text, theme, columns));
+    }
+    for alarm in context.view.alarms.iter().filter(|alarm| alarm.node == node.id) {
+        lines.extend(told("alarm", &clean(&alarm.text), Slot::Bad, theme, columns));
+    }
+    lines
+}
+
+/// Faults in force, and what the other nodes found wrong.
+fn cluster_lines(context: &Context<'_>, node: &NodeView, columns: u16) -> Vec<Line> {
+    let theme = context.theme;
+    let mut lines = Vec::new();
+    for fault in &context.view.faults {
+        let text = format!("#{} {}", fault.number, fault_words(context.state, fault));
+        lines.extend(told("fault", &text, Slot::Warn, theme, columns));
+    }
+    for alarm in context.view.alarms.iter().filter(|alarm| alarm.node != node.id) {
+        lines.extend(told("alarm", &alarm_words(alarm), Slot::Bad, theme, columns));
+    }
+    if !lines.is_empty() {
+        lines.insert(0, Vec::new());
+    }
+    lines
+}
+
+fn node_lines(context: &Context<'_>, node: &NodeView, columns: u16) -> Vec<Line> {
+    let mut lines = life_lines(context, node, columns);
+    if node.was_heard() {
+        lines.extend(number_lines(context, node, columns));
+    }
+    lines
+}
+
+fn number_lines(context: &Context<'_>, node: &NodeView, columns: u16) -> Vec<Line> {
+    let theme = context.theme;
+    let is_fresh = context.is_fresh(node);
+    let text = theme.style(if is_fresh { Slot::Text } else { Slot::Muted });
     let muted = theme.style(Slot::Muted);
     let unknown = context.glyphs.unknown;
     let mut lines: Vec<Line> = Vec::new();
@@ -137,7 +214,6 @@ fn node_lines(context: &Context<'_>, node: &NodeView, columns: u16) -> Vec<Line>
     };
     let name = |id: Option<crate::raft::NodeId>| id.map_or_else(|| String::from(unknown), |id| id.to_string());
     let time = |us: Option<u64>| us.map_or_else(|| String::from(unknown), duration);
-    say("is", String::new());
     say("term", format!("{}, voted for {}, follows {}", node.term, name(node.voted_for), name(node.leader)));
     let snapshot = if node.snapshot.0 == 0 { String::new() } else { format!(", snapshot {}", node.snapshot) };
     let log = if node.last.index < node.first_index {
@@ -148,7 +224,7 @@ fn node_lines(context: &Context<'_>, node: &NodeView, columns: u16) -> Vec<Line>
     say("log", log);
     say("", format!("durable {}  commit {}  apply {}", node.durable, node.commit, node.applied));
     say("state", format!("digest {} at {}", node.digest, node.applied));
-    if node.is_running() {
+    if is_fresh {
         let timer = match (node.role, node.heartbeat) {
             (Role::Leader, Some((left, of))) => {
                 format!("heartbeat in {}, each {}", duration(left * TICK_US), duration(of * TICK_US))
@@ -181,17 +257,6 @@ fn node_lines(context: &Context<'_>, node: &NodeView, columns: u16) -> Vec<Line>
     say("disk", format!("sync p50 {} p99 {}, life {}", time(node.sync.p50_us), time(node.sync.p99_us), node.epoch));
     if node.is_running() && node.role == Role::Leader {
         say("commit", format!("p50 {} p99 {}", time(node.commit_latency.p50_us), time(node.commit_latency.p99_us)));
-    }
-    let (role, style) = context.role(node, false);
-    lines[0] = vec![span(label("is"), muted), span(role, style)];
-    if let Life::Halted { why } = &node.life {
-        let wide = columns.saturating_sub(LABEL as u16);
-        for (at, part) in wrap(&clean(why), wide).into_iter().enumerate() {
-            lines.insert(
-                1 + at,
-                vec![span(label(if at == 0 { "because" } else { "" }), muted), span(part, theme.style(Slot::Bad))],
-            );
-        }
     }
     if node.quarantined {
         let why = "may have lost entries: neither votes nor counts until the leader made its log whole";

@@ -18,7 +18,7 @@ const KEYS: u16 = 12;
 /// The list, over everything else.
 pub(super) fn draw(state: &State, help: &Help, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let glyphs = Glyphs::of(state.ascii);
-    let rows = matching(help.filter.value());
+    let rows = matching(help.filter.value(), state.capabilities);
     let place = middle(area, 92, u16::try_from(rows.len()).unwrap_or(u16::MAX).max(2).saturating_add(3));
     blank(theme, place, buf);
     let muted = theme.style(Slot::Muted);

@@ -4,12 +4,17 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::widgets::{Pen, blank, span, spans_width, tone, width};
-use crate::tui::action::{Action, Context, Overlay, Row, TABLE};
+use crate::control::{Held, Mode as Right};
+use crate::tui::action::{Action, Overlay, Row, TABLE};
 use crate::tui::command;
 use crate::tui::glyphs::Glyphs;
 use crate::tui::layout::{self, Class};
 use crate::tui::state::{Mode, Prompt, PromptKind, State};
 use crate::tui::theme::{Slot, Theme};
+use crate::tui::update::context;
+
+/// Columns from which hints may take more than a word.
+const ROOMY: u16 = 100;
 
 /// Keys, message or line.
 pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
@@ -30,7 +35,7 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
                 pen.skip(1).put(how, theme.style(Slot::Key)).skip(2).put(what, theme.style(Slot::Muted));
             }
         }
-        Mode::Browse | Mode::Partition(_) | Mode::Help(_) | Mode::Detail { .. } => {
+        Mode::Browse | Mode::Partition(_) | Mode::Help(_) | Mode::Detail { .. } | Mode::Dialog(_) => {
             if let Some(toast) = &state.toast {
                 Pen::new(buf, area, 0, state).skip(1).put(&toast.text, tone(theme, toast.tone));
             } else if let Some(asked) = state.asked.last().filter(|_| !shows_events(state)) {
@@ -49,15 +54,13 @@ fn shows_events(state: &State) -> bool {
 }
 
 fn draw_keys(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let context = match state.mode {
-        Mode::Browse => Context::Browse,
-        Mode::Prompt(_) => Context::Prompt,
-        Mode::Partition(_) => Context::Partition,
-        Mode::Help(_) | Mode::Detail { .. } => Context::Overlay,
-    };
+    let context = context(&state.mode);
     let in_detail = matches!(state.mode, Mode::Detail { .. });
     let runs = |row: &Row| row.action == Action::Overlay(Overlay::Run);
-    let fits = |row: &&Row| row.context == context && row.hint.is_some() && !(in_detail && runs(row));
+    let fits = |row: &&Row| {
+        let is_hinted = row.hint.is_some() && row.need.is_hinted(state.capabilities);
+        row.context == context && is_hinted && !(in_detail && runs(row))
+    };
     let rows: Vec<&Row> = TABLE.iter().filter(fits).collect();
     let hint = |row: &Row| {
         let met = row.need.met(state.capabilities, &state.view.mode).is_yes();
@@ -65,6 +68,12 @@ fn draw_keys(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         let mut text = row.hint.unwrap_or("");
         if text == "stop" && state.view.stopped {
             text = "resume";
+        }
+        if text == "arm" && matches!(state.view.mode, Right::Armed { .. }) {
+            text = "disarm";
+        }
+        if text == "quit" && state.view.held == Held::Remote && area.width >= ROOMY {
+            text = "quit (the cluster goes on)";
         }
         [span(row.shown, theme.style(key)), span(format!(" {text}"), theme.style(word))]
     };

@@ -6,12 +6,13 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 
 use super::nodes::{Context, first_row};
 use super::widgets::{Frame, Pen, Span, pane, span, spans_width};
-use crate::control::NodeView;
+use crate::control::{Life, NodeView};
 use crate::raft::{Index, NodeId};
+use crate::tui::glyphs::Glyphs;
 use crate::tui::layout;
 use crate::tui::state::{LogScroll, Pane, State};
 use crate::tui::theme::{Slot, Theme};
@@ -19,6 +20,7 @@ use crate::tui::theme::{Slot, Theme};
 /// What an entry is on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cell {
+    Unknown,
     Missing,
     Snapshot,
     Conflict(u64),
@@ -28,6 +30,9 @@ enum Cell {
 }
 
 fn cell(node: &NodeView, leader: Option<&NodeView>, index: Index) -> Cell {
+    if !node.was_heard() {
+        return Cell::Unknown;
+    }
     let Some(term) = node.term_at(index) else {
         return if index < node.first_index { Cell::Snapshot } else { Cell::Missing };
     };
@@ -43,9 +48,10 @@ fn cell(node: &NodeView, leader: Option<&NodeView>, index: Index) -> Cell {
     }
 }
 
-fn draw_cell(pen: &mut Pen<'_>, theme: &Theme, missing: &str, cell: Cell, columns: u16) {
+fn draw_cell(pen: &mut Pen<'_>, theme: &Theme, glyphs: &Glyphs, cell: Cell, columns: u16, is_old: bool) {
     let (text, style): (String, Style) = match cell {
-        Cell::Missing => (format!("{missing} "), theme.style(Slot::EntryMissing)),
+        Cell::Unknown => (format!("{} ", glyphs.unknown), theme.style(Slot::Unknown)),
+        Cell::Missing => (format!("{} ", glyphs.missing), theme.style(Slot::EntryMissing)),
         Cell::Snapshot => (String::from("== "), theme.style(Slot::EntrySnapshot)),
         Cell::Conflict(term) => (format!("!{term}!"), theme.style(Slot::EntryConflict)),
         Cell::Pending(term) => (format!(" {term} "), theme.term(term).patch(theme.style(Slot::EntryPending))),
@@ -53,6 +59,7 @@ fn draw_cell(pen: &mut Pen<'_>, theme: &Theme, missing: &str, cell: Cell, column
         Cell::Applied(term) => (format!("[{term}]"), theme.term(term).patch(theme.style(Slot::EntryApplied))),
     };
     let used = u16::try_from(text.chars().count()).unwrap_or(columns);
+    let style = if is_old { style.remove_modifier(Modifier::BOLD).add_modifier(Modifier::DIM) } else { style };
     pen.skip(columns.saturating_sub(used)).put(&text, style);
 }
 
@@ -107,12 +114,13 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         }
         let (role, style) = context.role(node, true);
         let glyph = role.split(' ').next().unwrap_or("").to_owned();
+        let is_old = state.stale_us(node).is_some() || matches!(node.life, Life::Unreachable { .. });
         let mut pen = Pen::new(buf, inner, y, state);
         pen.field(&[span(if selected { glyphs.mark } else { " " }, theme.style(Slot::Key))], 2, false);
         pen.field(&[span(node.id.to_string(), style)], layout::name_width(state), false).skip(1);
         pen.field(&[span(glyph, style)], 2, false);
         for index in first..=last {
-            draw_cell(&mut pen, theme, glyphs.missing, cell(node, context.leader, Index(index)), cell_width);
+            draw_cell(&mut pen, theme, glyphs, cell(node, context.leader, Index(index)), cell_width, is_old);
         }
     }
     if line {

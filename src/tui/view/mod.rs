@@ -5,6 +5,7 @@
 //! Not here: where panels are (`layout.rs`), colours (`theme/`).
 
 mod detail;
+mod dialog;
 mod events;
 mod header;
 mod help;
@@ -47,6 +48,7 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         Mode::Browse | Mode::Prompt(_) => {}
         Mode::Partition(draft) => partition::draw(state, draft, theme, areas.body, buf),
         Mode::Help(help) => help::draw(state, help, theme, areas.body, buf),
+        Mode::Dialog(dialog) => dialog::draw(state, dialog, theme, areas.body, buf),
         Mode::Detail { of, scroll } => detail::draw_over(state, *of, *scroll, theme, areas.body, buf),
     }
     hints::draw(state, theme, areas.hints, buf);

@@ -1,13 +1,14 @@
 //! The table of nodes: one row each, as many columns as there is room for.
 //!
-//! Kept true: a node that does not run shows what it reported last, dimmed, and no timer or rate.
+//! Kept true: a node that does not run shows what it reported last, dimmed, and no timer or rate; so does one of which
+//! nothing is heard, and nothing that was never heard is drawn as a number.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::widgets::{Frame, Pen, Span, bytes, cut, pane, rate, span, width};
-use crate::control::{ClusterView, Life, NodeView};
+use super::widgets::{Frame, Pen, Span, age, bytes, cut, pane, rate, span, width};
+use crate::control::{ClusterView, Life, NodeView, STALE_US};
 use crate::raft::{Index, PeerStatus, Role};
 use crate::tui::clean::clean;
 use crate::tui::command::duration;
@@ -54,12 +55,16 @@ impl<'a> Context<'a> {
                 return (format!("{glyph} DOWN {since}"), self.theme.style(Slot::Down));
             }
             (Life::Halted { .. }, _) => ("HALTED", Slot::Halted),
-            (Life::Paused, _) => ("PAUSED", Slot::Down),
+            (Life::Paused, _) => ("PAUSED", Slot::Paused),
             (Life::Unreachable { since_us, .. }, _) => {
                 let since = duration(self.state.real_us().saturating_sub(*since_us) / 1_000_000 * 1_000_000);
-                return (format!("{glyph} no data {since}"), self.theme.style(Slot::Down));
+                let text = if short { format!("{glyph} no data") } else { format!("{glyph} no data {since}") };
+                return (text, self.theme.style(Slot::Unreachable));
             }
             (Life::Starting, _) => ("starting", Slot::Starting),
+            (Life::Running, _) if let Some(age) = self.state.stale_us(node) => {
+                return (format!("{glyph} stale {}", whole(age)), self.theme.style(Slot::Stale));
+            }
             (Life::Running, Role::Leader) if stale => (if short { "STALE" } else { "LEADER stale" }, Slot::Bad),
             (Life::Running, _) if node.quarantined => ("QUARANTINE", Slot::Quarantined),
             (Life::Running, Role::Leader) => ("LEADER", Slot::Leader),
@@ -79,9 +84,18 @@ impl<'a> Context<'a> {
     }
 
     fn number(&self, node: &NodeView, value: u64) -> Span {
-        let slot = if node.is_running() { Slot::Text } else { Slot::Muted };
-        span(value.to_string(), self.theme.style(slot))
+        plain(self, node, value.to_string())
     }
+
+    /// Whether what is shown of it is how it is now.
+    pub(super) fn is_fresh(&self, node: &NodeView) -> bool {
+        node.is_running() && self.state.stale_us(node).is_none()
+    }
+}
+
+/// A time in whole seconds.
+fn whole(us: u64) -> String {
+    duration(us / 1_000_000 * 1_000_000)
 }
 
 /// The last index up to which a node's log is the leader's (Log Matching: all before are equal too).
@@ -150,11 +164,18 @@ fn columns(context: &Context<'_>, room: u16) -> Vec<Column> {
         number("sync p99", 11, 8, |c, n| vec![sync(c, n)]),
         left("digest", 8, 3, digest),
         number("snapshot", 1, index, |c, n| {
-            vec![if n.snapshot.0 == 0 { c.unknown() } else { c.number(n, n.snapshot.0) }]
+            vec![if n.snapshot.0 == 0 || !n.was_heard() { c.unknown() } else { c.number(n, n.snapshot.0) }]
         }),
         number("life", 0, widest(|node| node.epoch.0), |c, n| vec![c.number(n, n.epoch.0)]),
         number("in memory", 0, 9, |c, n| vec![plain(c, n, bytes(n.log_bytes))]),
     ];
+    if context.view.nodes.iter().any(|node| node.reach.is_some()) {
+        all.push(number("age", 11, 5, age_of));
+        all.push(number("rtt", 3, 6, |c, n| {
+            let round_trip = n.reach.as_ref().and_then(|reach| reach.round_trip_us).filter(|_| c.is_fresh(n));
+            vec![round_trip.map_or_else(|| c.unknown(), |us| plain(c, n, duration(us)))]
+        }));
+    }
     let used = |all: &[Column]| all.iter().map(|column| column.width + 1).fold(0, u16::saturating_add);
     while used(&all) > room && all.len() > 1 {
         let least = (0..all.len()).min_by_key(|at| all[*at].keep).unwrap_or(0);
@@ -185,11 +206,24 @@ fn columns(context: &Context<'_>, room: u16) -> Vec<Column> {
 }
 
 fn plain(context: &Context<'_>, node: &NodeView, text: String) -> Span {
-    let slot = if node.is_running() { Slot::Text } else { Slot::Muted };
+    if !node.was_heard() {
+        return context.unknown();
+    }
+    let slot = if context.is_fresh(node) { Slot::Text } else { Slot::Muted };
     span(text, context.theme.style(slot))
 }
 
+/// How old the picture is.
+fn age_of(context: &Context<'_>, node: &NodeView) -> Vec<Span> {
+    let Some(us) = context.state.age_us(node) else { return vec![context.unknown()] };
+    let slot = if us >= STALE_US { Slot::Warn } else { Slot::Muted };
+    vec![span(age(us), context.theme.style(slot))]
+}
+
 fn lag(context: &Context<'_>, node: &NodeView) -> Vec<Span> {
+    if !node.was_heard() {
+        return vec![context.unknown()];
+    }
     let Some(leader) = context.leader else { return vec![context.unknown()] };
     if leader.id == node.id {
         return vec![context.unknown()];
@@ -197,6 +231,7 @@ fn lag(context: &Context<'_>, node: &NodeView) -> Vec<Span> {
     let Some(lag) = context.lag(node) else { return vec![context.unknown()] };
     let slot = match lag {
         0 => Slot::Muted,
+        1..10 if !context.is_fresh(node) => Slot::Muted,
         1..10 => Slot::Text,
         _ => Slot::Warn,
     };
@@ -230,7 +265,7 @@ fn timer(context: &Context<'_>, node: &NodeView) -> Vec<Span> {
 
 pub(super) fn timer_of(context: &Context<'_>, node: &NodeView, columns: u16) -> Vec<Span> {
     let theme = context.theme;
-    if !node.is_running() {
+    if !context.is_fresh(node) {
         return vec![context.unknown()];
     }
     if let Some((done, all)) = node.receiving {
@@ -267,7 +302,7 @@ pub(super) fn timer_of(context: &Context<'_>, node: &NodeView, columns: u16) -> 
 }
 
 fn messages(context: &Context<'_>, node: &NodeView) -> Vec<Span> {
-    if !node.is_running() {
+    if !context.is_fresh(node) {
         return vec![context.unknown()];
     }
     vec![plain(context, node, format!("{}/{}", rate(node.in_per_second), rate(node.out_per_second)))]
@@ -281,7 +316,7 @@ fn sync(context: &Context<'_>, node: &NodeView) -> Span {
 }
 
 fn digest(context: &Context<'_>, node: &NodeView) -> Vec<Span> {
-    if node.applied.0 == 0 {
+    if node.applied.0 == 0 || !node.was_heard() {
         return vec![context.unknown()];
     }
     let differs = context.view.nodes.iter().any(|other| {

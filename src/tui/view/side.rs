@@ -3,7 +3,9 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::header::{alarm_words, fault_words};
 use super::widgets::{Frame, Pen, Span, pane, rate, span, stamp};
+use crate::control::{Access, Held};
 use crate::tui::clean::clean;
 use crate::tui::command::duration;
 use crate::tui::glyphs::Glyphs;
@@ -84,7 +86,9 @@ fn clients(state: &State, theme: &Theme) -> Vec<Vec<Span>> {
         lines[6] =
             vec![span(format!("{:<12}", "unknown"), muted), span(clients.unknown.to_string(), theme.style(Slot::Warn))];
     }
-    lines.push(line("seed", state.view.seed.to_string()));
+    if state.view.held != Held::Remote {
+        lines.push(line("seed", state.view.seed.to_string()));
+    }
     lines
 }
 
@@ -98,17 +102,24 @@ fn faults(state: &State, theme: &Theme) -> Vec<Vec<Span>> {
         .map(|fault| {
             vec![
                 span(format!("#{} ", fault.number), muted),
-                span(clean(&fault.text), warn),
+                span(fault_words(state, fault), warn),
                 span(format!("  since {}", stamp(fault.since_us)), muted),
             ]
         })
         .collect();
+    let is_allowed = state.view.mode.allows(Access::Chaos);
     if lines.is_empty() {
         lines.push(vec![span("none in force", muted)]);
-        lines.push(vec![span("i isolate  p partition  : any other", muted)]);
-    } else {
+        let how = if is_allowed { "i isolate  p partition  : any other" } else { "A arms for a drill" };
+        lines.push(vec![span(how, muted)]);
+    } else if is_allowed {
         lines.push(vec![span("H takes them all away", muted)]);
     }
-    lines.push(vec![span("data  ", muted), span(clean(&state.view.data_dir), theme.style(Slot::Text))]);
+    for alarm in &state.view.alarms {
+        lines.push(vec![span("alarm ", theme.style(Slot::Bad)), span(alarm_words(alarm), theme.style(Slot::Text))]);
+    }
+    if !state.view.data_dir.is_empty() {
+        lines.push(vec![span("data  ", muted), span(clean(&state.view.data_dir), theme.style(Slot::Text))]);
+    }
     lines
 }

@@ -3,9 +3,10 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::dialog;
 use super::widgets::{Pen, width};
-use crate::control::WritesStand;
-use crate::tui::state::State;
+use crate::control::{Held, Mode as Right, WritesStand};
+use crate::tui::state::{Mode, State};
 use crate::tui::theme::{Slot, Theme};
 
 /// The longest form of the status that fits.
@@ -21,11 +22,21 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         WritesStand::Available => ("writes ok", Slot::Ok),
         WritesStand::Stalled { .. } => ("STALLED", Slot::Bad),
     };
+    if let Mode::Dialog(dialog) = &state.mode {
+        Pen::new(buf, area, 0, state).put(&dialog::line(dialog), theme.style(Slot::Key));
+        return;
+    }
     let stopped = if view.stopped { "STOPPED " } else { "" };
+    let held = match (view.held, &view.mode) {
+        (Held::Lab, _) => String::new(),
+        (held, Right::Own) => format!("{} ", held.name()),
+        (held, mode) => format!("{} {} ", held.name(), mode.name().to_uppercase()),
+    };
     let up = format!("{}/{} up", view.running(), view.nodes.len());
     let forms = [
-        format!("raft-tui {stopped}{leads}, {up}, {writes}, enlarge to 60x16"),
-        format!("{stopped}{leads}, {up}, {writes}, enlarge to 60x16"),
+        format!("raft-tui {held}{stopped}{leads}, {up}, {writes}, enlarge to 60x16"),
+        format!("{held}{stopped}{leads}, {up}, {writes}, enlarge to 60x16"),
+        format!("{held}{stopped}{leads}, {up}, {writes}"),
         format!("{leads}, {writes}, enlarge to 60x16"),
         format!("{leads}, {up}, {writes}"),
         format!("{leads}, {writes}"),

@@ -11,6 +11,7 @@ use ratatui::style::{Modifier, Style};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
+use crate::tui::command::duration;
 use crate::tui::glyphs::Glyphs;
 use crate::tui::layout;
 use crate::tui::state::{State, Tone};
@@ -301,6 +302,21 @@ pub(super) fn bytes(count: u64) -> String {
         0..1_024 => format!("{count} B"),
         1_024..1_048_576 => format!("{:.1} KiB", count as f64 / 1024.0),
         _ => format!("{:.1} MiB", count as f64 / 1_048_576.0),
+    }
+}
+
+/// How old something is: tenths while it is young.
+pub(super) fn age(us: u64) -> String {
+    if us < 10_000_000 { format!("{:.1}s", us as f64 / 1e6) } else { duration(us / 1_000_000 * 1_000_000) }
+}
+
+/// Bytes a second, in few columns.
+pub(super) fn per_second(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B/s"),
+        1_000..9_950 => format!("{:.1} KB/s", bytes as f64 / 1e3),
+        9_950..9_950_000 => format!("{:.0} KB/s", bytes as f64 / 1e3),
+        _ => format!("{:.0} MB/s", bytes as f64 / 1e6),
     }
 }
 

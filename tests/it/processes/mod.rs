@@ -3,6 +3,7 @@
 mod attach;
 mod doors;
 mod formats;
+mod headless;
 mod kill;
 mod memory;
 mod node;

@@ -16,7 +16,7 @@ use raft_tui::transport::net::{Net as _, Tcp};
 use crate::support::consoles::{Console, Greeting, cut, token};
 
 /// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running node; killed when it is dropped.
 struct Process {
@@ -66,9 +66,14 @@ impl Places {
     }
 
     fn start(&self, id: usize, more: &[&str]) -> Process {
+        self.wait(id, self.command(id, more))
+    }
+
+    /// Starts it and waits until it is ready.
+    fn wait(&self, id: usize, mut command: Command) -> Process {
         // That of a former life would tell the wrong port.
         let _ = fs::remove_file(self.ready(id));
-        let mut child = self.command(id, more).stderr(Stdio::inherit()).spawn().expect("it starts");
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::inherit()).spawn().expect("it starts");
         let began = Instant::now();
         let control = loop {
             if let Ok(text) = fs::read_to_string(self.ready(id)) {
@@ -134,8 +139,11 @@ async fn ask_any(nodes: &BTreeMap<usize, Process>, line: &str) -> Reply {
             let reply = enter(process, operator()).await.ask(wish.clone()).await;
             match reply {
                 Reply::Applied { .. } | Reply::Value { .. } => return reply,
-                Reply::NotLeader { .. } | Reply::ReadFailed { .. } | Reply::NotApplied { .. } | Reply::Busy { .. } => {}
-                Reply::Unknown { .. } => {}
+                Reply::NotLeader { .. }
+                | Reply::ReadFailed { .. }
+                | Reply::NotApplied { .. }
+                | Reply::Busy { .. }
+                | Reply::Unknown { .. } => {}
                 other => panic!("{line} got {other:?}"),
             }
         }
@@ -230,13 +238,6 @@ fn what_makes_no_sense_is_refused_with_its_own_exit_code_and_changes_nothing() {
     fs::remove_dir(&folder).expect("removed");
 
     let process = places.start(1, &["--bootstrap"]);
-    let mut second = places.command(1, &[]);
-    // Another port, so that it comes as far as the folder.
-    let second = run(second.args(["--listen", "127.0.0.1:0"]));
-    says(second, 64, "--listen");
-    let other_ports = Places { root: tempfile::tempdir().expect("a folder"), ports: Places::new(1).ports };
-    let mut command = other_ports.command(1, &[]);
-    says(run(command.env("X", "").arg("--cluster-id").arg("00")), 76, "--bootstrap");
     drop(process);
     assert_eq!(folder.metadata().expect("it is there").permissions().mode() & 0o777, 0o700);
     says(places.end(1, &["--cluster", "other"]), 76, "belongs to n1 of cluster");
@@ -255,6 +256,44 @@ fn a_folder_in_use_is_left_alone() {
     let (code, said) = run(second.arg(places.folder(1)));
     assert_eq!(code, 73, "{said}");
     assert!(said.contains("in use"), "{said}");
+    signal(&process.child, rustix::process::Signal::TERM);
+    assert_eq!(exit_of(process).code(), Some(0));
+}
+
+/// All in a file but what a flag says better.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn with_certificates_and_tokens_it_is_open_beyond_this_machine() {
+    let places = Places::new(1);
+    let certs = places.root.path().join("certs");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raft-tui"));
+    let (code, said) = run(command.args(["certs", "--nodes", "1", "--out"]).arg(&certs).stdout(Stdio::null()));
+    assert_eq!(code, 0, "{said}");
+    let tokens = places.root.path().join("tokens");
+    fs::write(&tokens, format!("operator otto {}\n", token(2).to_hex())).expect("written");
+    fs::set_permissions(&tokens, fs::Permissions::from_mode(0o600)).expect("set");
+    let tls = |key: &str, name: &str| format!("tls-{key} = {:?}\n", certs.join(name));
+    let text = [
+        format!("id = 9\nlisten = \"0.0.0.0:0\"\ncontrol = \"0.0.0.0:0\"\nbootstrap = true\ntoken-file = {tokens:?}\n"),
+        format!("data-dir = {:?}\ncluster = \"from-the-file\"\n", places.folder(1)),
+        tls("ca", "ca.pem") + &tls("cert", "n1.pem") + &tls("key", "n1.key"),
+        format!("[peers]\n1 = \"127.0.0.1:{}\"\n", places.ports[0]),
+    ];
+    let file = config(&places, &text.concat());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raft-tui"));
+    command.args(["node", "--id", "1", "--config"]).arg(file).arg("--ready-file").arg(places.ready(1));
+    let process = places.wait(1, command);
+
+    let port = process.control.port();
+    let dial = || async move { Tcp.dial(&format!("127.0.0.1:{port}")).await.expect("it listens") };
+    let greeting = Greeting::new(Access::Operator, Some(token(2)));
+    assert!(Console::enter(dial().await, greeting.clone()).await.is_err(), "without encryption");
+    let trusting = raft_tui::transport::tls::Tls::trusting(&certs.join("ca.pem")).expect("a CA");
+    let (wire, _) = trusting.connect(dial().await).await.expect("it shows its certificate");
+    let without = Greeting::new(Access::Viewer, None);
+    assert!(Console::enter(wire, without).await.is_err(), "without a token");
+    let (wire, _) = trusting.connect(dial().await).await.expect("it shows its certificate");
+    let console = Console::enter(wire, greeting).await.expect("it is let in");
+    assert_eq!((console.welcome.name.as_str(), console.welcome.insecure), ("from-the-file", false));
     signal(&process.child, rustix::process::Signal::TERM);
     assert_eq!(exit_of(process).code(), Some(0));
 }

@@ -34,6 +34,7 @@ mod storage_faults;
 mod storage_known;
 mod text_sanitizer;
 mod tidy;
+mod tui_attached;
 mod tui_keys;
 mod tui_sizes;
 mod tui_theme;

@@ -38,9 +38,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "codec",
             "text",
             "raft",
             "machine",
+            "transport",
             "trace",
             "history",
             "node",
@@ -64,6 +66,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("crossterm", &["tui/terminal.rs", "tui/keymap.rs"]),
     ("tui_input", &["tui/"]),
     ("clap", &["cli/"]),
+    ("clap_complete", &["cli/"]),
+    ("clap_mangen", &["cli/"]),
     ("anyhow", &["main.rs", "cli/"]),
     ("serde_json", &["cli/", "door/", "history/", "control/audit.rs"]),
     ("toml", &["tui/theme", "cluster/folder.rs", "cli/"]),

@@ -22,6 +22,26 @@ const MODES: [&str; 12] = [
     "<tab><tab>j<enter>",
 ];
 
+/// Modes of a console that is attached; typed names are pressed after the dialog has opened.
+const ATTACHED: [&str; 6] = ["", "A", "Adbecause", "3c", ":crash all<enter>", "q"];
+
+/// A console over a picture, after keys; the last of `script` are pressed later.
+fn opened(view: &ClusterView, script: &str) -> Screen {
+    let mut screen = Screen::new(80, 24, view.clone()).story();
+    screen.keys(script);
+    screen.at(1_000);
+    screen.keys("x");
+    screen
+}
+
+fn attached() -> Vec<Screen> {
+    let mut screens = Vec::new();
+    for view in [views::half_heard(), views::drill(), views::never_heard()] {
+        screens.extend(ATTACHED.iter().map(|script| opened(&view, script)));
+    }
+    screens
+}
+
 fn pictures() -> Vec<ClusterView> {
     vec![
         views::busy(),
@@ -44,6 +64,7 @@ fn every_size_from_one_cell_to_a_wall() {
             screens.push(screen);
         }
     }
+    screens.extend(attached());
     let count = screens.len();
     let mut turn = 0;
     for width in (1..=300).filter(|width| *width <= 100 && width % 2 == 1 || width % 13 == 0) {
@@ -59,10 +80,16 @@ fn every_size_from_one_cell_to_a_wall() {
 
 #[test]
 fn the_edges_of_each_form_in_every_mode() {
+    let mut screens = attached();
     for view in pictures() {
         for mode in MODES {
             let mut screen = Screen::new(80, 24, view.clone()).story();
             screen.keys(mode);
+            screens.push(screen);
+        }
+    }
+    {
+        for screen in &mut screens {
             for (width, height) in [
                 (1, 1),
                 (2, 1),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use insta::assert_snapshot;
-use raft_tui::control::{Answer, ClusterView, Happened, Life, Observation, What};
+use raft_tui::control::{Answer, ClusterView, Happened, Life, Observation, Reach, What};
 use raft_tui::raft::{Index, NodeId, Role, Term};
 use raft_tui::tui::theme::Depth;
 use ratatui::Terminal;
@@ -103,9 +103,12 @@ fn ascii_glyphs_are_ascii() {
         views::election(),
         views::fresh(),
         views::healthy(25),
+        views::half_heard(),
+        views::drill(),
+        views::never_heard(),
     ] {
         for (width, height) in [(80, 24), (120, 40), (200, 60), (50, 12), (20, 3)] {
-            for script in ["", "pbb", "<enter>", "?", "sSET k", "<tab><tab>jj"] {
+            for script in ["", "pbb", "<enter>", "?", "sSET k", "<tab><tab>jj", "A", "3c", "q"] {
                 let mut screen = Screen::new(width, height, view.clone());
                 screen.state.ascii = true;
                 screen.keys(script);
@@ -123,7 +126,14 @@ fn ascii_glyphs_are_ascii() {
 #[test]
 fn without_colours_no_cell_has_one() {
     for (name, _, _) in THEMES {
-        for view in [views::busy(), views::partitioned(), views::broken_disks(), views::stopped()] {
+        for view in [
+            views::busy(),
+            views::partitioned(),
+            views::broken_disks(),
+            views::stopped(),
+            views::half_heard(),
+            views::drill(),
+        ] {
             let theme = if name == "mono" { "dark" } else { name };
             for script in ["", "pbb", "<enter>", "?", "sSET k"] {
                 let mut screen = Screen::new(120, 40, view.clone()).story().theme(theme, Depth::Mono);
@@ -149,7 +159,7 @@ fn row_of(view: ClusterView) -> String {
 #[test]
 fn without_colours_all_states_of_a_node_still_differ() {
     type Change = fn(&mut ClusterView);
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, Change); 13] = [
         ("follower", |_| {}),
         ("pre-candidate", |view| view.nodes[0].role = Role::PreCandidate),
         ("candidate", |view| view.nodes[0].role = Role::Candidate),
@@ -165,6 +175,16 @@ fn without_colours_all_states_of_a_node_still_differ() {
         ("halted", |view| view.nodes[0].life = Life::Halted { why: String::from("disk") }),
         ("starting", |view| view.nodes[0].life = Life::Starting),
         ("quarantined", |view| view.nodes[0].quarantined = true),
+        ("paused", |view| view.nodes[0].life = Life::Paused),
+        ("unreachable", |view| {
+            view.nodes[0].life = Life::Unreachable { since_us: 0, why: String::from("timed out") };
+        }),
+        ("stale", |view| view.nodes[0].reach = Some(Reach { age_us: Some(3_000_000), ..Reach::default() })),
+        ("old and leader", |view| {
+            view.nodes[0] = views::leader(1, 5);
+            view.nodes[0].term = Term(8);
+            view.nodes[0].reach = Some(Reach { age_us: Some(3_000_000), ..Reach::default() });
+        }),
     ];
     let mut seen: Vec<(&str, String)> = Vec::new();
     for (name, change) in changes {
@@ -217,8 +237,8 @@ fn two_leaders_are_two_beliefs() {
 }
 
 /// Everything hostile at every place where a string can come from.
-fn hostile(text: &str, width: u16, height: u16, script: &str) -> Screen {
-    let mut screen = Screen::new(width, height, views::hostile(text)).story();
+fn hostile(view: ClusterView, text: &str, width: u16, height: u16, script: &str) -> Screen {
+    let mut screen = Screen::new(width, height, view).story();
     let happened = |what| Observation::Happened(Arc::new(Happened { number: 99, at_us: 42_000_000, what }));
     screen.observe(happened(What::Note { node: NodeId(1), note: text.to_owned() }));
     screen.observe(happened(What::Faults { what: text.to_owned() }));
@@ -257,8 +277,12 @@ fn only_signs_and_styles(bytes: &[u8]) -> Result<(), String> {
 fn hostile_text_never_reaches_the_terminal() {
     for text in views::HOSTILE {
         for (width, height) in [(80, 24), (120, 40), (200, 60), (50, 12), (30, 3)] {
-            for script in ["", "1<enter>", "4<enter>", "<tab><tab>j<enter>", "s", ":", "pbb", "?"] {
-                let screen = hostile(text, width, height, script);
+            let scripts = ["", "1<enter>", "4<enter>", "<tab><tab>j<enter>", "s", ":", "pbb", "?"];
+            let lab = scripts.map(|script| (views::hostile(text), script));
+            let attached = ["", "1<enter>", "5<enter>", "3c", ":crash all<enter>", "q", "A"];
+            let attached = attached.map(|script| (views::hostile_attached(text), script));
+            for (view, script) in lab.into_iter().chain(attached) {
+                let screen = hostile(view, text, width, height, script);
                 let buffer = screen.buffer();
                 for cell in buffer.content() {
                     assert!(raft_tui::text::is_safe(cell.symbol()), "{:?} of {text:?} is in a cell", cell.symbol());

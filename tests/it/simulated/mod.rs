@@ -1,5 +1,6 @@
 //! Virtual time: whole clusters of real nodes, simulated disks, network, clocks and clients.
 
+mod control_turmoil;
 mod regressions;
 mod replay;
 mod swarm;

@@ -59,3 +59,22 @@ fn a_crash_right_after_quarantine_leads_back_into_it() {
 fn a_sleeper_may_follow_a_leader_of_the_past() {
     passes(22262, Profile::Everything);
 }
+
+/// A snapshot took so long to send that the leader had compacted past its end when it arrived: the follower needed the
+/// next one, for ever. Now entries stay while a follower that answers lacks them and they weigh less than the snapshot.
+/// Found as `liveness`.
+#[test]
+fn a_follower_finds_the_entries_after_the_snapshot_it_was_sent() {
+    for seed in [1_051_177, 1_062_983, 1_243_617, 1_307_909] {
+        passes(seed, Profile::Everything);
+    }
+}
+
+/// A message of before the healing, or a node whose disk answers no more, may bring a higher term once where there is no
+/// PreVote. This was a mistake of the judge.
+#[test]
+fn what_was_under_way_before_the_healing_may_raise_a_term() {
+    for seed in [1_081_875, 1_137_057] {
+        passes(seed, Profile::Everything);
+    }
+}

@@ -21,7 +21,7 @@ use crate::support::wire::{Memory, N1, N2, N3, envelope, greeted, hello, spec, s
 const PORT: &str = "0.0.0.0:7000";
 
 /// The network of a simulation.
-struct Simulated;
+pub(super) struct Simulated;
 
 impl Net for Simulated {
     fn dial<'a>(&'a self, address: &'a str) -> Later<'a, io::Result<Wire>> {

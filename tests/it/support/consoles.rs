@@ -128,6 +128,10 @@ impl Served for Fake {
         self.failed_disks.fetch_add(1, Ordering::Relaxed);
     }
 
+    fn spare_disk(&self) {
+        self.failed_disks.store(0, Ordering::Relaxed);
+    }
+
     fn end(&self, how: Ending) {
         lock(&self.ends).push(how);
     }
@@ -278,7 +282,7 @@ pub struct Console {
     pub request: u64,
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 impl Console {
     pub async fn enter(wire: Wire, greeting: Greeting) -> Result<Self, Refused> {

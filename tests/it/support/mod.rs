@@ -5,6 +5,7 @@ pub mod cores;
 pub mod folders;
 pub mod forge;
 pub mod gated_files;
+pub mod headless;
 pub mod histories;
 pub mod laws;
 pub mod logs;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use raft_tui::control::{Capabilities, ClusterView, Observation, Operation};
+use raft_tui::control::{Capabilities, ClusterView, Held, Observation, Operation};
 use raft_tui::tui::effect::Effect;
 use raft_tui::tui::event::{Event, Key};
 use raft_tui::tui::state::State;
@@ -25,7 +25,8 @@ pub struct Screen {
 
 impl Screen {
     pub fn new(width: u16, height: u16, view: ClusterView) -> Self {
-        Self::with(width, height, view, views::ALL)
+        let capabilities = if view.held == Held::Lab { views::LAB } else { views::ALL };
+        Self::with(width, height, view, capabilities)
     }
 
     pub fn with(width: u16, height: u16, view: ClusterView, capabilities: Capabilities) -> Self {

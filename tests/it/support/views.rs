@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use raft_tui::control::observation::LinkState;
 use raft_tui::control::{
-    ActiveFault, Answer, Can, Capabilities, ClientsView, ClusterView, Happened, Held, Latency, Life, LinkRule, Links,
-    LoadView, Mode as ControlMode, NodeView, Observation, Pace, What, WritesStand,
+    Access, ActiveFault, Alarm, Answer, Can, Capabilities, ClientsView, ClusterView, Happened, Held, Latency, Life,
+    LinkRule, Links, LoadView, Mode as ControlMode, NodeView, Observation, Pace, Reach, What, WritesStand,
 };
 use raft_tui::raft::event::{Mode, StepDown};
 use raft_tui::raft::{
@@ -14,6 +14,12 @@ use raft_tui::raft::{
 };
 
 pub const ALL: Capabilities = capabilities(Can::Yes);
+/// Of a cluster in this process.
+pub const LAB: Capabilities = Capabilities {
+    pause: Can::No("nodes in this process cannot be paused one by one"),
+    arm: Can::No("this cluster is the console's own: nothing needs arming"),
+    ..ALL
+};
 pub const NONE: Capabilities = capabilities(Can::No("that cannot be done from here"));
 
 const fn capabilities(all: Can) -> Capabilities {
@@ -57,6 +63,8 @@ pub fn follower(number: u64) -> NodeView {
         peers: Vec::new(),
         messages_in: 2_410,
         messages_out: 2_395,
+        messages_by_kind: vec![(MessageKind::Heartbeat, 2_380, 0), (MessageKind::AppendEntriesReply, 30, 2_395)],
+        elections: 1,
         in_per_second: 20.6,
         out_per_second: 19.8,
         sync: Latency { p50_us: Some(1_150 + number * 37), p99_us: Some(3_900 + number * 130) },
@@ -302,6 +310,89 @@ pub fn stopped() -> ClusterView {
     view
 }
 
+fn reach(number: u64, age_us: u64) -> Reach {
+    Reach {
+        address: format!("10.0.0.{number}:7300"),
+        age_us: Some(age_us),
+        round_trip_us: Some(1_400 + number * 180),
+        version: String::from("0.2.0"),
+    }
+}
+
+/// Five nodes that run elsewhere under n3, all heard; the console only watches.
+pub fn attached() -> ClusterView {
+    let mut view = healthy(5);
+    view.name = String::from("prod-eu");
+    view.pace = Pace::REAL;
+    view.data_dir = String::new();
+    view.held = Held::Remote;
+    view.mode = ControlMode::Observe;
+    view.console_bytes_per_second = Some(12_300);
+    for node in &mut view.nodes {
+        node.reach = Some(reach(node.id.0, 80_000 + node.id.0 * 10_000));
+    }
+    view
+}
+
+/// The same with n2's picture old, n4 paused, n5 silent, and two alarms.
+pub fn half_heard() -> ClusterView {
+    let mut view = attached();
+    view.nodes[1].reach = Some(reach(2, 3_200_000));
+    view.nodes[3].life = Life::Paused;
+    let why = String::from("connection refused");
+    view.nodes[4].life = Life::Unreachable { since_us: view.real_us - 12_400_000, why };
+    view.nodes[4].reach = Some(reach(5, 12_900_000));
+    view.nodes[4].last = LogPosition::new(117, 6);
+    view.nodes[4].terms = runs(&[(97, 5), (104, 6)]);
+    let alarm = |node, text: &str| Alarm { node: id(node), text: String::from(text) };
+    view.alarms = vec![
+        alarm(1, "clock is 4.1 s ahead of n3: set it right"),
+        alarm(3, "n5 came with another store: it was wiped, remove it and add it anew"),
+    ];
+    view
+}
+
+/// Armed for a drill, with a fault of one's own and one of somebody else.
+pub fn drill() -> ClusterView {
+    let mut view = attached();
+    view.mode = ControlMode::Armed { access: Access::Chaos, left_us: 598_000_000, reason: String::from("game day 7") };
+    view.faults = vec![
+        ActiveFault {
+            number: 1,
+            text: String::from("delay n3>n2 80ms"),
+            since_us: 31_790_000,
+            left_us: Some(41_600_000),
+            by: Some(String::from("alice")),
+        },
+        ActiveFault {
+            number: 2,
+            text: String::from("loss n1 20%"),
+            since_us: 36_200_000,
+            left_us: Some(8_300_000),
+            by: None,
+        },
+    ];
+    view.links = vec![LinkState {
+        links: Links::One { from: id(3), to: id(2) },
+        rule: LinkRule::Delay { delay_us: 80_000, jitter_us: 0 },
+    }];
+    view
+}
+
+/// n5 was never heard.
+pub fn never_heard() -> ClusterView {
+    let mut view = attached();
+    let why = String::from("no route to host");
+    view.nodes[4] = NodeView {
+        life: Life::Unreachable { since_us: 0, why },
+        reach: Some(Reach { address: String::from("10.0.0.5:7300"), ..Reach::default() }),
+        ..fresh().nodes[4].clone()
+    };
+    // Its leader has not met it either.
+    view.nodes[2].peers.pop();
+    view
+}
+
 fn happened(number: u64, at_us: u64, what: What) -> Observation {
     Observation::Happened(Arc::new(Happened { number, at_us, what }))
 }
@@ -423,6 +514,27 @@ pub fn hostile(text: &str) -> ClusterView {
     text.clone_into(&mut view.faults[0].text);
     view.nodes[3].life = Life::Halted { why: text.to_owned() };
     view.nodes[0].notes = vec![text.to_owned()];
+    view.writes = WritesStand::Stalled { why: text.to_owned() };
+    view
+}
+
+/// The same of a cluster that runs elsewhere: each text that another computer sends is hostile.
+pub fn hostile_attached(text: &str) -> ClusterView {
+    let mut view = drill();
+    text.clone_into(&mut view.name);
+    for fault in &mut view.faults {
+        text.clone_into(&mut fault.text);
+        fault.by = fault.by.as_ref().map(|_| text.to_owned());
+    }
+    for node in &mut view.nodes {
+        let reach = node.reach.get_or_insert_default();
+        text.clone_into(&mut reach.address);
+        text.clone_into(&mut reach.version);
+        node.notes = vec![text.to_owned()];
+    }
+    view.nodes[4].life = Life::Unreachable { since_us: 0, why: text.to_owned() };
+    view.alarms = vec![Alarm { node: id(1), text: text.to_owned() }, Alarm { node: id(4), text: text.to_owned() }];
+    view.mode = ControlMode::Armed { access: Access::Chaos, left_us: 598_000_000, reason: text.to_owned() };
     view.writes = WritesStand::Stalled { why: text.to_owned() };
     view
 }

@@ -18,6 +18,9 @@ use crate::support::consoles::{
     BOTH, Console, Fake, Greeting, HERE, Refused, Stand, cut, every_wish, follows, lock, server, tapped, token, tokens,
 };
 
+/// What happens while a console reads nothing.
+const NEWS: u64 = 20_000;
+
 const NO_KEYS: ChaosKeys = ChaosKeys { cluster: false, node: false };
 
 fn viewer() -> Greeting {
@@ -35,7 +38,7 @@ fn set(text: &'static str) -> Wish {
 /// Whether whoever is on the other side has let go.
 async fn is_closed(wire: &mut Wire) -> bool {
     let mut rest = Vec::new();
-    tokio::time::timeout(Duration::from_secs(120), wire.read_to_end(&mut rest)).await.is_ok()
+    tokio::time::timeout(Duration::from_mins(2), wire.read_to_end(&mut rest)).await.is_ok()
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,7 +166,7 @@ async fn a_session_belongs_to_whose_token_began_it() {
     let again = Greeting { session: 5, ..Greeting::new(Access::Viewer, Some(token(3))) };
     let mut again = stand.enter(again).await.expect("her own session");
     assert!(
-        matches!(again.ask(cut(1, 1_000)).await, Reply::Refused { .. }),
+        matches!(again.ask_as(2, None, cut(1, 1_000)).await, Reply::Refused { .. }),
         "less access, though the session is armed"
     );
     drop(cora);
@@ -202,6 +205,28 @@ async fn a_request_that_is_under_way_is_joined_also_after_its_connection_broke()
     gate.notify_one();
     assert!(matches!(other.answer(1).await, Reply::Applied { .. }));
     assert_eq!(lock(&stand.node.submitted).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_requests_are_under_way_at_once_and_one_more_is_told_busy_and_may_come_again() {
+    let gate = Arc::<Notify>::default();
+    let node = Fake { gate: Some(Arc::clone(&gate)), ..Fake::default() };
+    let stand = Stand::with(node, NO_KEYS, None, Audit::none());
+    let mut console = stand.enter(operator()).await.expect("it is let in");
+    for request in 1..=1_024 {
+        console.say(&FromConsole::Ask { request, decided_on: None, wish: set("SET a 1") }).await;
+    }
+    let busy = console.ask_as(1_025, None, set("SET a 1")).await;
+    assert!(matches!(busy, Reply::Busy { .. }), "{busy:?}");
+    assert_eq!(lock(&stand.node.submitted).len(), 1_024);
+    gate.notify_waiters();
+    console.answer(1_024).await;
+    console.say(&FromConsole::Ask { request: 1_025, decided_on: None, wish: set("SET a 1") }).await;
+    while lock(&stand.node.submitted).len() < 1_025 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    gate.notify_one();
+    assert!(matches!(console.answer(1_025).await, Reply::Applied { .. }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -303,7 +328,6 @@ async fn a_slow_console_misses_news_is_told_so_and_keeps_nobody_waiting() {
     let mut slow = stand.enter(viewer()).await.expect("it is let in");
     slow.say(&FromConsole::Follow(Detail::Everything { every_ms: 20 })).await;
     slow.look().await;
-    const NEWS: u64 = 20_000;
     for number in 0..NEWS {
         stand.news.tell(number, What::Faults { what: format!("news {number}") });
         if number % 100 == 0 {

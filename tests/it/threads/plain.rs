@@ -345,7 +345,7 @@ async fn as_json_each_line_is_an_object() {
         lines.iter().map(|line| serde_json::from_str(line).expect("an object")).collect();
     assert_eq!(
         lines[0],
-        r#"{"e":"answer","line":1,"command":"status","ok":true,"kind":"status","text":"nobody leads, 0 of 0 nodes run, writes wait: nobody leads","status":{"at_us":1234000,"pace":"1/5x","stopped":false,"leader":null,"writes":"nobody leads","faults":[],"nodes":[]}}"#
+        r#"{"e":"answer","line":1,"command":"status","ok":true,"kind":"status","text":"nobody leads, 0 of 0 nodes run, writes wait: nobody leads","status":{"at_us":1234000,"pace":"1/5x","stopped":false,"leader":null,"writes":"nobody leads","faults":[],"nodes":[],"held":"lab","mode":"own","mode_left_us":null,"chaos":true,"alarms":[],"active_faults":[]}}"#
     );
     assert_eq!(
         lines[1],

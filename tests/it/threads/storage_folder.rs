@@ -196,6 +196,16 @@ fn a_missing_fence_is_amnesia() {
 
 /// The fence of an earlier moment, in place of the present one: what the database knows better counts.
 #[test]
+fn a_folder_of_which_only_the_list_of_peers_is_left_is_amnesia() {
+    let root = root_folder();
+    let dir = made(root.path().join("node-1"));
+    fs::write(dir.join("peers"), "").expect("written");
+    let before = tree(&dir);
+    assert!(matches!(try_open(&dir), Err(StorageError::Amnesia { .. })));
+    assert_eq!(tree(&dir), before);
+}
+
+#[test]
 fn a_fence_behind_the_database_is_brought_forward() {
     let root = root_folder();
     let (dir, mut log) = lived(root.path());

@@ -1,12 +1,14 @@
 //! Transports of nodes over real loopback: who gets through to whom, who is refused and how that is named.
 #![allow(clippy::unwrap_used, reason = "a test that finds nothing there has failed")]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use raft_tui::raft::message::InstallSnapshot;
 use raft_tui::raft::{Configuration, Digest, Envelope, Epoch, LogPosition, Message, MessageKind, SnapshotMeta, Term};
+use raft_tui::storage::known::KnownStores;
 use raft_tui::transport::faults::{LinkRule, Links, Rules};
 use raft_tui::transport::tcp::{Known, QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX, TcpSpec, open};
 
@@ -196,6 +198,30 @@ async fn a_wiped_or_copied_store_is_refused_and_named_on_both_sides() {
     until_heard(&mut two, &mut one).await;
     until_heard(&mut one, &mut two).await;
     assert!(one.peers.alarms().is_empty(), "{:?}", one.peers.alarms());
+}
+
+#[tokio::test]
+async fn what_a_folder_remembers_of_peers_holds_in_the_next_process() {
+    let book = Book::default();
+    let folder = tempfile::tempdir().unwrap();
+    let remembering = || {
+        let known = Arc::new(KnownStores::open(folder.path()).unwrap());
+        TcpSpec { known, ..spec(book.clone(), N1) }
+    };
+    let mut two = End::plain(&book, N2).await;
+    let mut one = End::open(&book, remembering()).await;
+    until_heard(&mut one, &mut two).await;
+    drop(one);
+    let mode = folder.path().join("peers").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    drop(two);
+
+    let mut one = End::open(&book, remembering()).await;
+    let control = one.peers.view().into_iter().find(|peer| peer.id == N2).unwrap().control;
+    assert!(control.is_some_and(|control| control.ends_with(":7002")), "it is known before it is met");
+    let mut two = End::plain(&book, N2).await;
+    two.live(2, 5);
+    refused(&mut one, "another store than the one it had", &mut two, "remembers another store of this node").await;
 }
 
 #[tokio::test]

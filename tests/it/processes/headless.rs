@@ -1,0 +1,161 @@
+//! Subcommands without a screen, through the real binary.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const SUBCOMMANDS: [&str; 11] =
+    ["status", "watch", "check", "submit", "read", "ctl", "load", "client", "context", "completions", "man"];
+
+/// Runs to the end; exit code, standard output, standard error.
+fn run(config: &Path, arguments: &[&str], input: &str) -> (i32, String, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_raft-tui"))
+        .args(arguments)
+        .env("RAFT_TUI_CONFIG", config)
+        .env_remove("RAFT_TUI_ENDPOINTS")
+        .env_remove("RAFT_TUI_CONTEXT")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    // A command that reads nothing may have ended.
+    let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("it ends");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it is text");
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn completions_and_manual_pages_name_every_subcommand() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let none = folder.path().join("none.toml");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, out, err) = run(&none, &["completions", shell], "");
+        assert_eq!((code, err.as_str()), (0, ""), "{shell}");
+        for name in SUBCOMMANDS {
+            assert!(out.contains(name), "{shell} does not complete {name}");
+        }
+    }
+    let pages = folder.path().join("man1");
+    let (code, _, err) = run(&none, &["man", "--out", pages.to_str().expect("text")], "");
+    assert_eq!((code, err.as_str()), (0, ""));
+    for name in SUBCOMMANDS {
+        let page = fs::read_to_string(pages.join(format!("raft-tui-{name}.1"))).expect(name);
+        assert!(page.contains(".SH NAME") && page.contains(name), "{page}");
+    }
+    let (code, out, _) = run(&none, &["man"], "");
+    assert_eq!(code, 0);
+    assert!(SUBCOMMANDS.iter().all(|name| out.contains(name)), "{out}");
+}
+
+#[test]
+fn every_subcommand_has_help_with_an_example() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in SUBCOMMANDS {
+        let (code, out, err) = run(folder.path(), &[name, "--help"], "");
+        assert_eq!((code, err.as_str()), (0, ""), "{name}");
+        let (_, example) = out.split_once("Example").unwrap_or_else(|| panic!("{name} has no example: {out}"));
+        assert!(example.contains(&format!("raft-tui {name}")), "{name}: {example}");
+        assert!(example.lines().all(|line| line.len() <= 80), "{name}: {example}");
+    }
+}
+
+#[test]
+fn contexts_are_kept_in_a_file_that_is_nobody_elses() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("deep").join("contexts.toml");
+    let context = |arguments: &[&str]| run(&file, &[&["context"], arguments].concat(), "");
+    assert_eq!(context(&["list"]), (0, String::new(), String::new()));
+    let set = ["set", "lab", "--endpoints", "lab:1", "--token-file", "/nowhere/token"];
+    assert_eq!(context(&set), (0, "lab is set\n".into(), String::new()));
+    assert_eq!(context(&["set", "prod", "--endpoints", "10.0.0.1:7101,10.0.0.2:7101"]).0, 0);
+    assert_eq!(fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_dir(file.parent().expect("one")).expect("it is there").count(), 1, "nothing is left beside it");
+    assert_eq!(context(&["list"]).1, "* lab   lab:1\n  prod  10.0.0.1:7101,10.0.0.2:7101\n");
+    assert!(context(&["show"]).1.contains("token file  /nowhere/token\n"));
+    assert_eq!(context(&["use", "prod"]).0, 0);
+    assert!(context(&["list"]).1.contains("* prod"));
+    let (code, _, err) = context(&["use", "prdo"]);
+    assert_eq!(code, 64);
+    assert!(err.contains("there is no context `prdo`") && err.contains("it has lab, prod"), "{err}");
+    // A flag goes before the one in use; what is in use is what nobody names.
+    assert_eq!(run(&file, &["--version"], "").0, 0);
+    let (code, out, err) = run(&file, &["ctl", "wait", "leader", "--context", "lab"], "");
+    assert_eq!((code, out.as_str()), (0, "= wait leader: n1 leads term 1\n"), "{err}");
+    assert_eq!(context(&["delete", "prod"]).0, 0);
+    let (code, _, err) = run(&file, &["status"], "");
+    assert_eq!(code, 64, "{err}");
+    assert!(err.contains("--endpoints HOST:PORT"), "{err}");
+}
+
+#[test]
+fn a_word_that_no_context_has_is_an_error_with_file_and_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("contexts.toml");
+    fs::write(&file, "current = \"a\"\n\n[contexts.a]\nendpoints = [\"lab:1\"]\ntoken = \"secret\"\n")
+        .expect("written");
+    let (code, _, err) = run(&file, &["status"], "");
+    assert_eq!(code, 78, "{err}");
+    assert!(err.contains("contexts.toml, line 5: ") && err.contains("token"), "{err}");
+}
+
+#[test]
+fn exit_codes_say_what_happened() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let none = folder.path().join("none.toml");
+    let code = |arguments: &[&str]| run(&none, arguments, "").0;
+    assert_eq!(code(&["status", "--endpoints", "nonsense"]), 64);
+    assert_eq!(code(&["submit", "--endpoints", "lab:1", "FROB a"]), 64);
+    assert_eq!(code(&["ctl", "--endpoints", "lab:1", "crash", "n1"]), 77);
+    assert_eq!(code(&["ctl", "--endpoints", "lab:1", "crash", "n1", "--yes"]), 0);
+    assert_eq!(code(&["ctl", "--endpoints", "lab:1", "crash", "n7", "--yes"]), 1);
+    assert_eq!(code(&["check", "--endpoints", "lab:1", "--expect", "0"]), 64);
+    let (code, out, _) = run(&none, &["check", "--endpoints", "lab:3", "--expect", "3"], "");
+    // It was looked at before or after the first election.
+    assert!((code == 4 && out.starts_with("CRITICAL - ")) || (code == 0 && out.starts_with("OK - ")), "{out}");
+    let (code, out, err) =
+        run(&none, &["ctl", "--endpoints", "lab:3", "--script", "-"], "wait leader\nsubmit SET a b\nread a\n");
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("= read a: b "), "{out}");
+}
+
+#[test]
+fn a_closed_output_ends_quietly() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_raft-tui"))
+        .args(["watch", "--jsonl", "--endpoints", "lab:3"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    // Nobody reads: what is written from now on fails.
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}
+
+#[test]
+fn an_interrupt_ends_a_load_with_its_summary() {
+    use std::io::{BufRead as _, BufReader};
+    let folder = tempfile::tempdir().expect("a folder");
+    let history = folder.path().join("history.jsonl");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_raft-tui"))
+        .args(["load", "--endpoints", "lab:1", "--duration", "10m", "--rate", "200/s", "--history"])
+        .arg(&history)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    // It has begun when there is something in the history.
+    let begun = (0..3_000).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        fs::metadata(&history).is_ok_and(|file| file.len() > 0)
+    });
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("it runs");
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut first).expect("it speaks");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    assert!(begun && first.contains("s, interrupted: "), "{first}");
+}
