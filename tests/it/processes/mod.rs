@@ -1,5 +1,6 @@
 //! The real binary.
 
+mod attach;
 mod doors;
 mod formats;
 mod headless;
@@ -7,6 +8,7 @@ mod kill;
 mod memory;
 mod node;
 mod power;
+mod processes;
 mod scripts;
 mod sim;
 mod terminal;
