@@ -6,6 +6,8 @@ mod formats;
 mod headless;
 mod kill;
 mod memory;
+mod nemesis;
+mod netns;
 mod node;
 mod power;
 mod processes;

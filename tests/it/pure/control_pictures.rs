@@ -4,7 +4,7 @@ use raft_tui::control::pictures::{PARTS, PictureError, apply, changes};
 use raft_tui::control::protocol::{FaultView, Member, Picture};
 use raft_tui::control::{Alarm, Latency, Life, LinkRule, LinkState, Links, NodeView};
 use raft_tui::raft::rng::Rng;
-use raft_tui::raft::{Digest, Epoch, Index, LogPosition, NodeId, Role, Term};
+use raft_tui::raft::{Digest, Epoch, Index, LogPosition, MessageKind, NodeId, Role, Term};
 
 use crate::support::views;
 
@@ -39,6 +39,8 @@ fn picture(seed: u64) -> Picture {
         peers: Vec::new(),
         messages_in: few(),
         messages_out: few(),
+        messages_by_kind: vec![(MessageKind::Heartbeat, few(), few())],
+        elections: few(),
         in_per_second: few() as f32,
         out_per_second: few() as f32,
         sync: Latency { p50_us: Some(few()), p99_us: None },
