@@ -39,6 +39,10 @@ fn picture(seed: u64) -> Picture {
         peers: Vec::new(),
         messages_in: few(),
         messages_out: few(),
+        messages_by_kind: (0..few())
+            .map(|number| (raft_tui::raft::MessageKind::ALL[number as usize], number, few()))
+            .collect(),
+        elections: few(),
         in_per_second: few() as f32,
         out_per_second: few() as f32,
         sync: Latency { p50_us: Some(few()), p99_us: None },
