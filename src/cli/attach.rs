@@ -18,9 +18,6 @@ use crate::telemetry;
 use crate::transport::net::Tcp;
 use crate::transport::tls::Tls;
 
-/// The name of a console that has none.
-const NAME: &str = "console";
-
 /// A cluster to be attached to.
 #[derive(Clone, Debug, Args)]
 #[command(max_term_width = 100)]
@@ -124,7 +121,6 @@ impl AttachArguments {
     /// What to attach to, and as whom.
     fn spec(&self) -> anyhow::Result<RemoteSpec> {
         let mut spec = RemoteSpec::new(Arc::new(Tcp), self.addresses.clone());
-        spec.name = NAME.to_owned();
         if let Some(file) = &self.token_file {
             let tokens = Tokens::read(file)?;
             let wanted = self.access.map(Access::from);

@@ -540,7 +540,7 @@ impl Supervisor {
             }
             self.wait_for_ends(KILL_WITHIN).await;
         }
-        self.worst = worst.or(self.worst.filter(|trouble| *trouble == Trouble::Violation));
+        self.worst = worst.or_else(|| self.worst.filter(|trouble| *trouble == Trouble::Violation));
         "all processes have ended, all stores are closed".to_owned()
     }
 

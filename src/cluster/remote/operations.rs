@@ -92,8 +92,7 @@ const fn needed(operation: &Operation) -> Access {
         | Operation::Link { .. }
         | Operation::SlowDisk { .. }
         | Operation::FailDisk(_) => Access::Chaos,
-        // Whoever's time is up must still be able to clean up; the node asks for the token.
-        Operation::Heal | Operation::HealLinks(_) => Access::Viewer,
+        // Healing too: whoever's time is up must still be able to clean up, and the node asks for the token.
         _ => Access::Viewer,
     }
 }
@@ -174,7 +173,8 @@ impl Hub {
                 }
                 let done = format!("the next write of {} will fail", names(&nodes));
                 let wishes = nodes.iter().map(|node| (*node, Wish::FailDisk, self.decided_on(target, *node)));
-                self.ask_and_answer(id, wishes.collect(), done)
+                self.ask_and_answer(id, wishes.collect(), done);
+                Ok(None)
             }
             Operation::Load { per_second, duration_us } => Ok(self.start_load(id, per_second, duration_us)),
             Operation::LoadStop => {
@@ -224,7 +224,7 @@ impl Hub {
     }
 
     /// Asks, and answers with `done`, and with who did not do it; refused where nobody did.
-    fn ask_and_answer(&self, id: OperationId, wishes: Vec<(NodeId, Wish, Option<Standing>)>, done: String) -> Carried {
+    fn ask_and_answer(&self, id: OperationId, wishes: Vec<(NodeId, Wish, Option<Standing>)>, done: String) {
         let asked = self.ask_nodes(wishes, ANSWER_WITHIN);
         self.later(asked, move |hub, answers: Answers| {
             let refused = refusals(&answers);
@@ -236,7 +236,6 @@ impl Hub {
             hub.publish();
             hub.answer(id, answer);
         });
-        Ok(None)
     }
 
     /// Does something in the hub when something else is ready.
@@ -605,10 +604,7 @@ impl Hub {
                 hub.publish();
                 hub.answer(
                     id,
-                    match refused.is_empty() {
-                        true => Answer::Done(done),
-                        false => Answer::Refused { why: said(&refused) },
-                    },
+                    if refused.is_empty() { Answer::Done(done) } else { Answer::Refused { why: said(&refused) } },
                 );
             });
         });

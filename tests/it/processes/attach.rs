@@ -133,7 +133,7 @@ fn nobody_there_is_said_with_what_to_try() {
     assert!(said.contains(&address) && said.contains("control address"), "{said}");
 }
 
-/// The main job's own words about processes; see `processes.rs`.
+/// The main job's own words about processes; see `children.rs`.
 #[test]
 fn keep_leaves_the_nodes_running_and_says_how_to_attach() {
     let folder = tempfile::tempdir().expect("a folder");

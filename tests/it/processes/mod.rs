@@ -1,6 +1,7 @@
 //! The real binary.
 
 mod attach;
+mod children;
 mod doors;
 mod formats;
 mod headless;
@@ -10,7 +11,6 @@ mod nemesis;
 mod netns;
 mod node;
 mod power;
-mod processes;
 mod scripts;
 mod sim;
 mod terminal;

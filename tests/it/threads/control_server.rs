@@ -219,6 +219,8 @@ async fn many_requests_are_under_way_at_once_and_one_more_is_told_busy_and_may_c
     let busy = console.ask_as(1_025, None, set("SET a 1")).await;
     assert!(matches!(busy, Reply::Busy { .. }), "{busy:?}");
     assert_eq!(lock(&stand.node.submitted).len(), 1_024);
+    // Virtual time passes when nobody has anything to do: by then all of them wait at the gate.
+    sleep(Duration::from_millis(10)).await;
     gate.notify_waiters();
     console.answer(1_024).await;
     console.say(&FromConsole::Ask { request: 1_025, decided_on: None, wish: set("SET a 1") }).await;
