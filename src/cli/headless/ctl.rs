@@ -110,20 +110,17 @@ impl Plan {
 /// What an operation takes.
 fn access(operation: &Operation) -> Access {
     match operation {
-        // Whoever may watch may mend.
-        Operation::Heal
-        | Operation::HealLinks(_)
-        | Operation::Read { .. }
-        | Operation::Wait { .. }
-        | Operation::Status
-        | Operation::Disarm
-        | Operation::Quit => Access::Viewer,
+        Operation::Read { .. } | Operation::Wait { .. } | Operation::Status | Operation::Disarm | Operation::Quit => {
+            Access::Viewer
+        }
         Operation::Arm { access, .. } => *access,
         Operation::Submit { .. } | Operation::Load { .. } | Operation::LoadStop => Access::Operator,
         Operation::Crash(_)
         | Operation::Pause(_)
         | Operation::Unpause(_)
         | Operation::Restart(_)
+        | Operation::Heal
+        | Operation::HealLinks(_)
         | Operation::Isolate(_)
         | Operation::Partition(_)
         | Operation::Link { .. }
@@ -201,9 +198,14 @@ pub async fn run(
     let form = if arguments.output.output == Output::Table { Form::Sentences } else { Form::Json };
     let mut faults = false;
     for (asked, operation) in plan.0 {
-        faults |= access(&operation) == Access::Chaos;
+        faults |= matches!(
+            operation,
+            Operation::Isolate(_) | Operation::Partition(_) | Operation::Link { .. } | Operation::SlowDisk { .. }
+        );
         let needs = access(&operation);
-        if arguments.arm.is_none() && !hand.now().mode.allows(needs) && !matches!(operation, Operation::Arm { .. }) {
+        // Mending takes a token, and no arming.
+        let unarmed = matches!(operation, Operation::Arm { .. } | Operation::Heal | Operation::HealLinks(_));
+        if arguments.arm.is_none() && !unarmed && !hand.now().mode.allows(needs) {
             let text = crate::text::sanitize_str(asked.text.trim());
             return Err(NotAllowed(format!("`{text}` changes the cluster: add --arm REASON")).into());
         }

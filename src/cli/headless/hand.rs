@@ -25,6 +25,9 @@ const HAPPENED_MAX: usize = 4_096;
 /// How long an attached cluster stays armed for one command, in microseconds of real time.
 const ARMED_US: u64 = 15 * 60 * 1_000_000;
 
+/// Age of a session from which on a node that is not heard is believed to be unreachable, in microseconds.
+const BELIEVED_AFTER_US: u64 = 1_000_000;
+
 type Waiting = Arc<Mutex<Askers>>;
 
 #[derive(Debug, Default)]
@@ -173,7 +176,8 @@ impl Hand {
 #[must_use]
 pub fn is_settled(view: &ClusterView) -> bool {
     let known = |node: &crate::control::NodeView| match &node.life {
-        Life::Unreachable { .. } => true,
+        // A node to which the first connection is being made is not heard either.
+        Life::Unreachable { .. } => view.real_us >= BELIEVED_AFTER_US,
         life => *life != Life::Starting && node.reach.as_ref().is_none_or(|reach| reach.age_us.is_some()),
     };
     !view.nodes.is_empty() && view.nodes.iter().all(known)

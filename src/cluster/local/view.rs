@@ -103,6 +103,10 @@ pub(in crate::cluster) fn writes(nodes: &[NodeView], stopped: bool, election_tim
     if stopped {
         return stalled("the cluster's clock is stopped: resume it".into());
     }
+    let unheard = nodes.iter().filter(|node| matches!(node.life, Life::Unreachable { .. })).count();
+    if up < quorum && unheard > 0 {
+        return stalled(format!("only {up} of {} nodes are heard and a majority is {quorum}", nodes.len()));
+    }
     if up < quorum {
         return stalled(format!("{up} of {} nodes run and a majority is {quorum}: restart one", nodes.len()));
     }

@@ -505,7 +505,13 @@ impl Hub {
         let nodes = self.node_views();
         let pictures = self.nodes.pictures();
         let (now_us, stopped) = self.clock.read();
-        let (faults, told) = self.reported.merge(&pictures, &self.faults, now_us);
+        let (mut faults, told) = self.reported.merge(&pictures, &self.faults, now_us);
+        if self.supervisor.is_some() {
+            // The console renews them for as long as it lives, and nobody else is asked for.
+            for fault in &mut faults {
+                (fault.left_us, fault.by) = (None, None);
+            }
+        }
         self.faults.clone_from(&faults);
         for what in told {
             self.tell(What::Faults { what });
@@ -560,6 +566,10 @@ impl Hub {
         // What ends at the end has not crashed.
         for node in &picture.nodes {
             let before = self.lives.get(&node.id);
+            // What was never tried to the end is no news.
+            if before.is_none() && nodes::is_being_tried(&node.life) {
+                continue;
+            }
             let changed = before.is_none_or(|life| std::mem::discriminant(life) != std::mem::discriminant(&node.life));
             if changed && !self.ended {
                 self.lives.insert(node.id, node.life.clone());

@@ -21,6 +21,14 @@ const TAKEN_AT_ONCE: usize = 1_024;
 /// Most terms of which it is remembered who led.
 const LED_MAX: usize = 1_000;
 
+/// Said of a node before the first try has come to its end.
+const CONNECTING: &str = "connecting";
+
+/// Whether nothing is known of a node yet, because it is being dialled for the first time.
+pub(super) fn is_being_tried(life: &Life) -> bool {
+    matches!(life, Life::Unreachable { why, .. } if why == CONNECTING)
+}
+
 pub(super) struct NodeLine {
     pub(super) address: String,
     line: Line,
@@ -304,7 +312,7 @@ impl Nodes {
             let trying = known_address.as_ref().and_then(|address| self.lines.iter().find(|l| l.address == *address));
             let (why, since) = match (trying.map(|line| line.heard.borrow().state.clone()), &known_address) {
                 (Some(State::Lost { why, since }), _) => (why, Some(since)),
-                (Some(State::Connecting | State::Live), _) | (None, Some(_)) => ("connecting".to_owned(), None),
+                (Some(State::Connecting | State::Live), _) | (None, Some(_)) => (CONNECTING.to_owned(), None),
                 (None, None) => {
                     ("no node has told yet where it listens to consoles: name its address too".to_owned(), None)
                 }

@@ -4,7 +4,7 @@ use raft_tui::control::pictures::{PARTS, PictureError, apply, changes};
 use raft_tui::control::protocol::{FaultView, Member, Picture};
 use raft_tui::control::{Alarm, Latency, Life, LinkRule, LinkState, Links, NodeView};
 use raft_tui::raft::rng::Rng;
-use raft_tui::raft::{Digest, Epoch, Index, LogPosition, NodeId, Role, Term};
+use raft_tui::raft::{Digest, Epoch, Index, LogPosition, MessageKind, NodeId, Role, Term};
 
 use crate::support::views;
 

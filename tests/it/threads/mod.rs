@@ -2,12 +2,14 @@
 
 mod clock;
 mod cluster_local;
+mod control_client;
 mod control_server;
 mod headless_client;
 mod headless_load;
 mod headless_status;
 mod mesh;
 mod plain;
+mod remote;
 mod storage_contract;
 mod storage_fjall;
 mod storage_folder;

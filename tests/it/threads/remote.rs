@@ -1,0 +1,187 @@
+//! An attached cluster as a session, over nodes that say what the test tells them to.
+
+use std::sync::Arc;
+
+use raft_tui::cluster::Session;
+use raft_tui::cluster::remote::{RemoteSpec, attach};
+use raft_tui::control::protocol::{FromConsole, FromNode, Member, Reply, Welcome, Wish};
+use raft_tui::control::{Access, Answer, Held, Life, Mode, NodeView, grammar};
+use raft_tui::raft::{NodeId, Role, Term};
+use raft_tui::transport::net::Tcp;
+use tokio::sync::mpsc;
+
+use crate::support::scripted::{Scripted, Talk, picture, soon, welcome};
+
+/// Node `id` of three: answers what it is asked with `reply`, and tells what it was asked.
+struct Node {
+    asked: mpsc::UnboundedReceiver<FromConsole>,
+}
+
+fn of_three(id: u64, addresses: &[String], leader: bool) -> (Welcome, NodeView) {
+    let member = |(at, address): (usize, &String)| Member {
+        id: NodeId(at as u64 + 1),
+        peer_address: "127.0.0.1:1".into(),
+        control_address: Some(address.clone()),
+    };
+    let members = addresses.iter().enumerate().map(member).collect();
+    let welcome = Welcome { node: NodeId(id), access: Access::Chaos, chaos: true, members, ..welcome(1) };
+    let role = if leader { Role::Leader } else { Role::Follower };
+    let view = NodeView { id: NodeId(id), role, term: Term(4), ..picture(1, 1).view };
+    (welcome, view)
+}
+
+fn serve(mut node: Scripted, welcome: Welcome, view: NodeView, reply: fn(&Wish) -> Reply) -> Node {
+    let (tell, asked) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let talk = node.accept(&welcome).await;
+            tokio::spawn(answer(talk, view.clone(), welcome.members.clone(), reply, tell.clone()));
+        }
+    });
+    Node { asked }
+}
+
+async fn answer(
+    mut talk: Talk,
+    view: NodeView,
+    members: Vec<Member>,
+    reply: fn(&Wish) -> Reply,
+    tell: mpsc::UnboundedSender<FromConsole>,
+) {
+    let mut whole = picture(1, 1);
+    (whole.view, whole.members) = (view, members);
+    while let Ok(Some(said)) = talk.reader.next::<FromConsole>().await {
+        let back = match &said {
+            FromConsole::Follow(_) => FromNode::Picture { number: 1, picture: Box::new(whole.clone()) },
+            FromConsole::Alive { echo } => FromNode::Alive { echo: *echo },
+            FromConsole::Ask { request, wish, .. } => FromNode::Answered { request: *request, reply: reply(wish) },
+        };
+        // A test that is over listens no more.
+        let _ = tell.send(said);
+        if talk.writer.send(&back).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn yes(_: &Wish) -> Reply {
+    Reply::Done("done".into())
+}
+
+fn no_faults(wish: &Wish) -> Reply {
+    if matches!(wish, Wish::Fault(_)) { Reply::Refused { why: "not here".into() } } else { yes(wish) }
+}
+
+async fn three(replies: [fn(&Wish) -> Reply; 3]) -> (Session, Vec<Node>) {
+    let nodes = [Scripted::new().await, Scripted::new().await, Scripted::new().await];
+    let addresses: Vec<_> = nodes.iter().map(|node| node.address().to_string()).collect();
+    let mut served = Vec::new();
+    for (at, (node, reply)) in nodes.into_iter().zip(replies).enumerate() {
+        let (welcome, view) = of_three(at as u64 + 1, &addresses, at == 0);
+        served.push(serve(node, welcome, view, reply));
+    }
+    let spec = RemoteSpec { access: Access::Chaos, ..RemoteSpec::new(Arc::new(Tcp), vec![addresses[0].clone()]) };
+    let (mut session, _guard) = attach(spec).await.expect("it answers");
+    let all = |view: &Arc<raft_tui::control::ClusterView>| {
+        view.nodes.len() == 3 && view.nodes.iter().all(|node| node.life == Life::Running)
+    };
+    soon(session.view.wait_for(all)).await.expect("the session lives");
+    (session, served)
+}
+
+async fn ask(session: &mut Session, line: &str) -> Answer {
+    soon(session.ask(grammar::parse(line).expect("a line"))).await.expect("the session lives")
+}
+
+/// The next wish of this sort that a node was asked for.
+async fn wished(node: &mut Node, sort: fn(&Wish) -> bool) -> FromConsole {
+    loop {
+        let said = soon(node.asked.recv()).await.expect("the node is there");
+        if matches!(&said, FromConsole::Ask { wish, .. } if sort(wish)) {
+            return said;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_is_found_from_one_address_and_only_watched_at_first() {
+    let (mut session, _nodes) = three([yes, yes, yes]).await;
+    let view = session.view.borrow().clone();
+    assert_eq!((view.held, &view.mode, view.name.as_str()), (Held::Remote, &Mode::Observe, "here"));
+    assert!(view.nodes.iter().all(|node| node.reach.is_some()));
+    assert!(matches!(ask(&mut session, "isolate n2").await, Answer::Refused { why } if why.contains("arm first")));
+}
+
+#[tokio::test]
+async fn a_fault_that_one_node_refuses_is_taken_from_the_others_again() {
+    let (mut session, mut nodes) = three([yes, yes, no_faults]).await;
+    assert!(ask(&mut session, "arm drill 5m a test").await.is_good());
+    let answer = ask(&mut session, "isolate n2").await;
+    assert!(matches!(&answer, Answer::Refused { why } if why.contains("n3: not here") && why.contains("healed")));
+    for node in &mut nodes {
+        let FromConsole::Ask { wish: Wish::Fault(fault), .. } =
+            wished(node, |wish| matches!(wish, Wish::Fault(_))).await
+        else {
+            panic!("a fault was asked for")
+        };
+        let healed = wished(node, |wish| matches!(wish, Wish::HealFault { .. })).await;
+        assert!(
+            matches!(healed, FromConsole::Ask { wish: Wish::HealFault { fault: number }, .. } if number == fault.number)
+        );
+    }
+}
+
+#[tokio::test]
+async fn faults_that_take_the_majority_away_are_short_and_all_end_with_the_session() {
+    let (mut session, mut nodes) = three([yes, yes, yes]).await;
+    assert!(ask(&mut session, "arm drill 5m a test").await.is_good());
+    for (line, ttl_ms) in [("isolate n2", 60_000), ("partition 1/2/3", 30_000)] {
+        assert!(ask(&mut session, line).await.is_good());
+        let said = wished(&mut nodes[0], |wish| matches!(wish, Wish::Fault(_))).await;
+        let FromConsole::Ask { wish: Wish::Fault(fault), .. } = said else { panic!("a fault was asked for") };
+        assert!((ttl_ms - 5_000..=ttl_ms).contains(&fault.ttl_ms), "{line}: {fault:?}");
+    }
+    // The partition has taken the place of the cut; what is left is healed when the session is gone.
+    wished(&mut nodes[0], |wish| matches!(wish, Wish::HealFault { fault: 1 })).await;
+    drop(session);
+    wished(&mut nodes[0], |wish| matches!(wish, Wish::HealFault { fault: 2 })).await;
+}
+
+#[tokio::test]
+async fn a_crash_carries_the_facts_on_which_it_was_decided() {
+    let (mut session, mut nodes) = three([yes, yes, yes]).await;
+    assert!(ask(&mut session, "arm drill 5m a test").await.is_good());
+    assert!(ask(&mut session, "crash leader").await.is_good());
+    let said = wished(&mut nodes[0], |wish| matches!(wish, Wish::Crash)).await;
+    let FromConsole::Ask { decided_on: Some(standing), .. } = said else { panic!("{said:?}") };
+    assert_eq!((standing.term, standing.role), (Term(4), Role::Leader));
+}
+
+#[tokio::test]
+async fn a_node_of_another_cluster_is_left_out_and_two_leaders_of_one_term_are_an_alarm() {
+    let nodes = [Scripted::new().await, Scripted::new().await, Scripted::new().await];
+    let addresses: Vec<_> = nodes.iter().map(|node| node.address().to_string()).collect();
+    for (at, node) in nodes.into_iter().enumerate() {
+        let (mut welcome, view) = of_three(at as u64 + 1, &addresses, at < 2);
+        if at == 2 {
+            welcome.cluster = 78;
+            // It comes last, so that the others are the cluster.
+            tokio::spawn(async move {
+                tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+                let mut node = serve(node, welcome, view, yes);
+                while node.asked.recv().await.is_some() {}
+            });
+        } else {
+            let mut node = serve(node, welcome, view, yes);
+            tokio::spawn(async move { while node.asked.recv().await.is_some() {} });
+        }
+    }
+    let spec = RemoteSpec::new(Arc::new(Tcp), addresses[..1].to_vec());
+    let (mut session, _guard) = attach(spec).await.expect("it answers");
+    let both = |view: &Arc<raft_tui::control::ClusterView>| {
+        let says = |words: &str| view.alarms.iter().any(|alarm| alarm.text.contains(words));
+        says("another cluster") && says("both led term 4")
+    };
+    let view = soon(session.view.wait_for(both)).await.expect("the session lives").clone();
+    assert!(matches!(view.node(NodeId(3)).expect("a member").life, Life::Unreachable { .. }));
+}
