@@ -34,7 +34,7 @@ pub const READ_EXAMPLE: &str = "Examples:
 /// A command.
 #[derive(Clone, Debug, Default, Args)]
 pub struct SubmitArguments {
-    /// SET key value, DELETE key, CAS key expected|NONE new, INCR key [delta]
+    /// SET key value, DELETE key, CAS key expected|NONE new, INCR key (by 1) or INCR key number
     #[arg(required = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 

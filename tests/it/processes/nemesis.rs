@@ -3,6 +3,7 @@
 //! `RAFT_TUI_NEMESIS_SECONDS` makes it longer; what must have happened by its end grows with it.
 //! `RAFT_TUI_NEMESIS_SEED` makes the same choices again (the machine's timing is its own).
 
+use std::io::Write as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -162,7 +163,7 @@ fn what_clients_saw_is_linearizable_whatever_happens_to_processes_and_links() {
         let _ = std::fs::copy(&file, &kept);
         panic!("RAFT_TUI_NEMESIS_SEED={seed}: {violation:?}; the history is in {}", kept.display())
     });
-    eprintln!("nemesis, seed {seed}, {lasted} s: {done:?}, {summary:?}");
+    let _ = writeln!(std::io::stderr(), "nemesis, seed {seed}, {lasted} s: {done:?}, {summary:?}");
     assert!(summary.too_hard.is_empty(), "nothing is known of {:?}", summary.too_hard);
     assert!(summary.ok >= 200 * lasted, "only {} operations in {lasted} s", summary.ok);
     assert!(digests_agree(&mut console), "the nodes' states differ");

@@ -3,6 +3,7 @@
 //! The real kernel, real addresses, so TLS between nodes and tokens for consoles: what a cluster on five machines has.
 //! Skipped, with a message, where namespaces cannot be made.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -166,7 +167,6 @@ fn address(host: u64) -> String {
 }
 
 fn write_secret(path: &Path, text: &str) {
-    use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).expect("a file of our own");
@@ -177,7 +177,7 @@ fn links_that_go_down_one_by_one_take_writes_away_with_the_majority_and_nothing_
     let mut lan = match Lan::make() {
         Ok(lan) => lan,
         Err(why) => {
-            eprintln!("skipped: network namespaces cannot be made here: {why}");
+            let _ = writeln!(std::io::stderr(), "skipped: network namespaces cannot be made here: {why}");
             return;
         }
     };
@@ -216,5 +216,5 @@ fn links_that_go_down_one_by_one_take_writes_away_with_the_majority_and_nothing_
 fn is_down(lan: &Lan, host: u64) -> bool {
     let status = lan.status();
     let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
-    nodes.iter().any(|node| node["id"] == format!("n{host}") && node["reach"]["state"] != "live")
+    nodes.iter().any(|node| node["id"] == format!("n{host}") && !node["why"].is_null())
 }

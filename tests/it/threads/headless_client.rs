@@ -54,7 +54,9 @@ async fn the_session_of_a_client_is_what_stands_in_the_golden_files() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_the_input_waits_for_all_that_is_under_way() {
     let (session, guard) = started(3, &["wait leader"]).await;
-    let lines: String = (0..3_000).map(|op| format!("{{\"op\":{op},\"f\":\"incr\",\"k\":\"n\",\"a\":1}}\n")).collect();
+    let lines: Vec<String> =
+        (0..3_000).map(|op| format!("{{\"op\":{op},\"f\":\"incr\",\"k\":\"n\",\"a\":1}}\n")).collect();
+    let lines = lines.concat();
     let mut out = Vec::new();
     let arguments = ClientArguments::default();
     let input = std::io::Cursor::new(lines.into_bytes());
