@@ -314,6 +314,10 @@ impl Talk {
         let dialled = timeout(CONNECT_WITHIN, net.dial(address)).await;
         let io = |error: std::io::Error| Why::from(FrameError::from(error));
         let wire = match dialled {
+            Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                self.give_up_sent();
+                return Err(io(error));
+            }
             Ok(wire) => wire.map_err(io)?,
             Err(_) => return Err(Why("it does not answer: no connection within 2 s".into())),
         };
@@ -337,6 +341,16 @@ impl Talk {
             heard.heard_at = Some(Instant::now());
         });
         Ok(connection)
+    }
+
+    /// Nobody listens there: the life that was asked is over, and no other can answer for it. Who waited for it would
+    /// wait in vain, and write nothing meanwhile.
+    fn give_up_sent(&mut self) {
+        for (_, open) in self.open.extract_if(.., |_, open| open.sent_to.is_some()) {
+            let why = "the node is gone and had not answered".into();
+            // Who asked may have gone.
+            let _ = open.asked.answer.send(Err(Lost { maybe_acted: true, why }));
+        }
     }
 
     async fn handshake(&mut self, (mut reader, mut writer): (FrameReader, FrameWriter)) -> Result<Connection, Why> {

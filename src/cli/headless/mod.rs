@@ -202,12 +202,12 @@ const LEFTOVERS: Duration = Duration::from_millis(50);
 /// How long the program may go on after a signal.
 const AFTER_SIGNAL: Duration = Duration::from_secs(5);
 
-/// The way to a cluster. The only place that knows where it is.
+/// The way to a cluster. The only place that knows where it is. `news`: what happens on the nodes is wanted too.
 ///
 /// # Errors
 ///
 /// When no cluster is named, the settings make no sense, or no node answers in time.
-pub async fn connect(endpoints: &Endpoints, access: Access) -> anyhow::Result<(Session, Guard)> {
+pub async fn connect(endpoints: &Endpoints, access: Access, news: bool) -> anyhow::Result<(Session, Guard)> {
     let endpoints = settings::resolve(endpoints)?;
     if let [one] = endpoints.endpoints.as_slice()
         && let Some(nodes) = one.strip_prefix("lab:")
@@ -216,7 +216,7 @@ pub async fn connect(endpoints: &Endpoints, access: Access) -> anyhow::Result<(S
         return Ok(local::start(Spec::new(nodes).real_time().in_memory())?);
     }
     let mut spec = RemoteSpec::new(Arc::new(Tcp), endpoints.endpoints.clone());
-    spec.access = access;
+    (spec.access, spec.news) = (access, news);
     if let Some(file) = &endpoints.token_file {
         let tokens = Tokens::read(file)?;
         let holder = tokens.for_access(access).ok_or_else(|| {
@@ -282,7 +282,8 @@ impl Headless {
             let end = end_of_signals()?;
             let (endpoints, access) = self.endpoints();
             let access = plan.as_ref().map_or(access, ctl::Plan::access);
-            let (session, guard) = match connect(&endpoints, access).await {
+            let news = matches!(self, Self::Watch(_));
+            let (session, guard) = match connect(&endpoints, access, news).await {
                 // A probe says in its own way that there is nothing to say.
                 Err(error) if matches!(self, Self::Check(_)) && error.is::<NotReached>() => {
                     return check::unknown(&error.to_string(), out);

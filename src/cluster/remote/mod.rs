@@ -98,6 +98,9 @@ pub struct RemoteSpec {
     pub fault_ttl: Option<Duration>,
     /// How long a client waits at most, in ticks of 10 ms.
     pub client_timeout_ticks: Ticks,
+    /// Hear what happens on nodes. Each node tells of each command that it applies: who only drives or asks does better
+    /// without.
+    pub news: bool,
 }
 
 impl RemoteSpec {
@@ -113,6 +116,7 @@ impl RemoteSpec {
             name: "console".into(),
             fault_ttl: None,
             client_timeout_ticks: 200,
+            news: true,
         }
     }
 }
@@ -200,6 +204,7 @@ impl Hub {
     fn new(spec: RemoteSpec, clock: ClusterClock, pace: Pace, supervisor: Option<Supervisor>) -> Self {
         let session = random_session();
         let started = Instant::now();
+        let every_ms = VIEW_EVERY.as_millis() as u32;
         let line = LineSpec {
             net: Arc::clone(&spec.net),
             address: String::new(),
@@ -208,7 +213,7 @@ impl Hub {
             session,
             token: spec.token.clone(),
             tls: spec.tls.clone(),
-            detail: Detail::Everything { every_ms: VIEW_EVERY.as_millis() as u32 },
+            detail: if spec.news { Detail::Everything { every_ms } } else { Detail::Pictures { every_ms } },
         };
         let (observations, heard) = mpsc::channel(OBSERVATIONS_MAX);
         let (then, thens) = mpsc::unbounded_channel();

@@ -86,8 +86,13 @@ impl Nodes {
         self.children.get(&id).unwrap_or_else(|| panic!("n{id} does not run"))
     }
 
+    /// The process of a node that runs.
+    pub fn pid(&self, id: u64) -> u32 {
+        self.child(id).id()
+    }
+
     fn signal(&self, id: u64, signal: Signal) {
-        let pid = i32::try_from(self.child(id).id()).ok().and_then(Pid::from_raw).expect("a process id");
+        let pid = i32::try_from(self.pid(id)).ok().and_then(Pid::from_raw).expect("a process id");
         kill_process(pid, signal).expect("a process of our own");
     }
 

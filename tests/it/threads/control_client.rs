@@ -73,6 +73,19 @@ async fn what_another_life_was_asked_may_have_acted_and_is_not_asked_again() {
 }
 
 #[tokio::test]
+async fn what_a_node_was_asked_that_is_gone_is_given_up_before_its_time() {
+    let mut node = Scripted::new().await;
+    let line = Line::open(node.spec());
+    let asker = line.asker();
+    let asked = tokio::spawn(async move { asker.ask(submit(), None, 10 * PATIENCE).await });
+    let mut talk = node.accept(&welcome(1)).await;
+    talk.asked().await;
+    drop((talk, node));
+    let lost = soon(asked).await.expect("it ends").expect_err("nobody answered");
+    assert!(lost.maybe_acted, "{lost:?}");
+}
+
+#[tokio::test]
 async fn a_request_that_was_never_sent_is_certainly_without_effect() {
     let node = Scripted::new().await;
     let address = node.address().to_string();
