@@ -32,5 +32,5 @@ pub use observation::{
     NodeView, Observation, PeerTraffic, Reach, STALE_US, Traffic, What, WritesStand,
 };
 pub use operation::{
-    Access, Answer, Can, Capabilities, Condition, LinkRule, Links, Operation, OperationId, Pace, Request, Target,
+    Access, Answer, Can, Capabilities, Condition, Level, LinkRule, Links, Operation, OperationId, Pace, Request, Target,
 };

@@ -3,14 +3,15 @@
 //! Cluster time runs at a quarter, so that an election means that somebody brought it about, and not a busy machine.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use raft_tui::control::grammar;
 use raft_tui::control::operation::{Access, Operation};
 use raft_tui::control::protocol::{Detail, FromConsole, Picture, Reply, Wish};
+use raft_tui::control::{PeerTraffic, grammar};
 use raft_tui::machine::StateMachine as _;
 use raft_tui::machine::kv::KvStore;
 use raft_tui::raft::rng::Rng;
@@ -300,7 +301,7 @@ async fn converged(controls: &[u16]) -> Vec<Picture> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_reaches_the_ports_brings_about_no_election_no_write_and_no_growth() {
     let Some(room) = room_for_sockets() else {
-        eprintln!("skipped: this process may not open 2,048 files");
+        let _ = writeln!(std::io::stderr(), "skipped: this process may not open 2,048 files");
         return;
     };
     let root = tempfile::tempdir().expect("a folder");
@@ -385,11 +386,17 @@ async fn whoever_reaches_the_ports_brings_about_no_election_no_write_and_no_grow
     for picture in &after {
         assert_eq!((picture.view.leader, picture.view.term), (Some(leader), term), "there was an election");
     }
+    for picture in &after {
+        let (id, traffic) = (picture.view.id, picture.view.traffic.as_ref().expect("it is counted"));
+        assert!(traffic.malformed >= 20 && traffic.turned_away >= 100, "{id} was left alone: {traffic:?}");
+        let heard = |peer: &PeerTraffic| peer.bytes.is_some_and(|(received, sent)| received > 0 && sent > 0);
+        assert!(traffic.peers.len() == 2 && traffic.peers.iter().all(heard), "{id}: {traffic:?}");
+    }
     assert!(came >= CONNECTIONS * 9 / 10, "only {came} came through");
     assert!(knocks >= 200, "only {knocks} knocks");
     assert!(during as u64 >= 10 * lasted.as_secs(), "{during} writes in {lasted:?}");
 
-    let writes = writes.lock().expect("nobody panicked");
+    let writes = std::mem::take(&mut *writes.lock().expect("nobody panicked"));
     assert!(writes.longest_gap < Duration::from_secs(5), "no write for {:?}", writes.longest_gap);
     let (first, last) = (writes.acknowledged.first_key_value(), writes.acknowledged.last_key_value());
     let (first, last) = (*first.expect("one").0, *last.expect("one").0);
@@ -420,7 +427,8 @@ async fn whoever_reaches_the_ports_brings_about_no_election_no_write_and_no_grow
             sleep(Duration::from_millis(50)).await;
         }
     }
-    eprintln!(
+    let _ = writeln!(
+        std::io::stderr(),
         "hostile: {came} connections in {flooded:?} ({room} files), {knocks} knocks in {lasted:?}, {during} writes \
          meanwhile, longest gap {:?}, grown by {grown:?} KiB, {leader} leads {term} throughout",
         writes.longest_gap

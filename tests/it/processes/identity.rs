@@ -200,6 +200,10 @@ fn a_wiped_node_does_not_come_back_unless_told_to_and_then_is_not_believed() {
     cluster.write("third");
     cluster.has(&["first", "second", "third"]);
     let after = status(&cluster.controls());
+    // What is not sent to whoever came instead is told.
+    let one = node(&after, 1);
+    assert!(one["bytes"]["by_peer"]["n2"]["sent"].as_u64() > Some(0), "{one}");
+    assert!(one["dropped"]["by_reason"]["rule"] == 0 && one["door"]["malformed"].is_u64(), "{one}");
     assert_eq!((after["cluster"]["leader"].clone(), after["cluster"]["term"].clone()), before);
 
     // Nor does it vote: with it alone the last of the others gets nowhere.
