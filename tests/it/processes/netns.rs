@@ -208,7 +208,7 @@ fn links_that_go_down_one_by_one_take_writes_away_with_the_majority_and_nothing_
         let status = lan.status();
         let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
         let applied: Vec<_> = nodes.iter().map(|node| node["applied"].clone()).collect();
-        nodes.len() == 5 && applied.iter().all(|applied| *applied == applied[0] && !applied.is_null())
+        nodes.len() == 5 && applied.iter().all(|index| *index == applied[0] && !index.is_null())
     });
     assert_eq!(lan.get("k"), "3");
 }
