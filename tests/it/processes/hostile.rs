@@ -15,7 +15,9 @@ use raft_tui::control::{PeerTraffic, grammar};
 use raft_tui::machine::StateMachine as _;
 use raft_tui::machine::kv::KvStore;
 use raft_tui::raft::rng::Rng;
+use raft_tui::raft::{Epoch, NodeId};
 use raft_tui::transport::net::{Net as _, Tcp};
+use raft_tui::transport::tcp::handshake::{Failed, Hello, Refusal};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -23,8 +25,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::support::consoles::{Console, Greeting, Refused, every_wish, token};
-use crate::support::members::{Running, three};
+use crate::support::members::{Running, three, write as submit};
 use crate::support::nodes::write_secret;
+use crate::support::wire::{greeted, hello};
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -433,4 +436,86 @@ async fn whoever_reaches_the_ports_brings_about_no_election_no_write_and_no_grow
          meanwhile, longest gap {:?}, grown by {grown:?} KiB, {leader} leads {term} throughout",
         writes.longest_gap
     );
+}
+
+/// Greets a node by hand; how it ends.
+async fn claim(port: u16, hello: Hello) -> Failed {
+    let wire = Tcp.dial(&format!("127.0.0.1:{port}")).await.expect("it listens");
+    let greeted = timeout(PATIENCE, greeted(wire, hello)).await.expect("it answers");
+    greeted.err().expect("nobody is let in")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_knows_the_clusters_id_is_not_yet_one_of_its_nodes() {
+    let root = tempfile::tempdir().expect("a folder");
+    let members = three(root.path(), &["--pace", "1/4"]);
+    let mut running: BTreeMap<u64, Running> = members.iter().map(|(id, member)| (*id, member.start())).collect();
+    let controls: Vec<_> = members.values().map(|member| member.control).collect();
+    let began = Instant::now();
+    let met = async |control: u16| {
+        let picture = watch(control).await;
+        picture.members.iter().all(|member| member.control_address.is_some())
+    };
+    // Each has met each: the first who came would have been believed.
+    for control in &controls {
+        while !met(*control).await {
+            assert!(began.elapsed() < PATIENCE, "they do not meet");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+    let before = watch(controls[0]).await.view;
+    let port = members[&1].listen;
+    let good = Hello { cluster: 0x0a, store: 0xBAD, ..hello(NodeId(3), NodeId(1)) };
+    for _ in 0..20 {
+        let refused = |refusal: Refusal| format!("{:?}", Failed::ByThem(refusal));
+        let stranger = claim(port, Hello { cluster: 0x0b, ..good.clone() }).await;
+        assert_eq!(format!("{stranger:?}"), refused(Refusal::Cluster));
+        let other = claim(port, Hello { epoch: Epoch(u64::MAX), ..good.clone() }).await;
+        assert_eq!(format!("{other:?}"), refused(Refusal::Store));
+        let ninth = claim(port, Hello { from: NodeId(9), ..good.clone() }).await;
+        assert_eq!(format!("{ninth:?}"), refused(Refusal::NotAMember));
+        let itself = claim(port, Hello { from: NodeId(1), ..good.clone() }).await;
+        assert_eq!(format!("{itself:?}"), refused(Refusal::NotAMember));
+        let elsewhere = claim(port, Hello { to: NodeId(2), ..good.clone() }).await;
+        assert_eq!(format!("{elsewhere:?}"), refused(Refusal::Address { here: NodeId(1) }));
+        let future = claim(port, Hello { versions: (7, 9), ..good.clone() }).await;
+        assert!(matches!(future, Failed::ByThem(Refusal::Version { .. })), "{future:?}");
+    }
+    for number in 100..150 {
+        claim(port, Hello { from: NodeId(number), ..good.clone() }).await;
+    }
+    assert!(watch(controls[0]).await.alarms.len() <= 6);
+    claim(port, Hello { from: NodeId(9), ..good.clone() }).await;
+    claim(port, Hello { from: NodeId(1), ..good.clone() }).await;
+    let after = watch(controls[0]).await;
+    assert_eq!((after.view.leader, after.view.term), (before.leader, before.term));
+    for words in ["n9 at 127.0.0.1:", "says to be n1, which is this node", "n3 at 127.0.0.1:"] {
+        // They are told after they were answered, and pictures are some time apart.
+        while !watch(controls[0]).await.alarms.iter().any(|alarm| alarm.text.contains(words)) {
+            assert!(began.elapsed() < PATIENCE, "nobody says `{words}`");
+        }
+    }
+    assert!(running.values_mut().all(|process| !process.has_ended()));
+    // n3 itself is still heard: with n2 gone, the two of them take a write.
+    running.remove(&2);
+    let left = [controls[0], controls[2]];
+    tokio::task::spawn_blocking(move || submit(&left, "k", "v")).await.expect("it is acknowledged");
+}
+
+/// What a node shows to whoever comes, where no tokens are.
+async fn watch(port: u16) -> Picture {
+    let began = Instant::now();
+    loop {
+        if let Ok(wire) = Tcp.dial(&format!("127.0.0.1:{port}")).await
+            && let Ok(mut console) = Console::enter(wire, Greeting::new(Access::Viewer, None)).await
+        {
+            console.say(&FromConsole::Follow(Detail::Pictures { every_ms: 50 })).await;
+            let picture = console.look().await;
+            if picture.view.leader.is_some() {
+                return picture;
+            }
+        }
+        assert!(began.elapsed() < PATIENCE, "nobody leads at {port}");
+        sleep(Duration::from_millis(50)).await;
+    }
 }
