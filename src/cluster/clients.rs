@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::control::{Answer, ClientsView, Latency, LoadView};
+use crate::control::{Answer, ClientsView, Latency, Level, LoadView};
 use crate::machine::kv;
 use crate::node::ClientOutcome;
 use crate::node::driver::Wish;
@@ -114,10 +114,21 @@ impl<D: Door> Clients<D> {
         answer
     }
 
-    /// Reads, linearizably, through the leader or through the node `via`.
-    pub(super) async fn read(&self, query: Bytes, via: Option<NodeId>) -> Answer {
+    /// The node after `last`, in a circle.
+    fn anybody(&self, last: Option<NodeId>) -> Option<NodeId> {
+        let doors = lock(&self.shared.doors);
+        let later = doors.keys().find(|node| last.is_none_or(|last| **node > last));
+        later.or_else(|| doors.keys().next()).copied()
+    }
+
+    /// Reads, through the node `via`, or the leader, or for a local read whoever answers.
+    pub(super) async fn read(&self, query: Bytes, via: Option<NodeId>, level: Level) -> Answer {
         let started_us = self.shared.clock.now_us();
-        let answer = self.ask(&Wish::Read(query), via, started_us).await;
+        let wish = match level {
+            Level::Linearizable => Wish::Read(query),
+            Level::Local => Wish::ReadLocal(query),
+        };
+        let answer = self.ask(&wish, via, started_us).await;
         if matches!(answer, Answer::Value { .. }) {
             lock(&self.shared.seen).reads += 1;
         }
@@ -128,9 +139,14 @@ impl<D: Door> Clients<D> {
         let clock = &self.shared.clock;
         let deadline_us = started_us + self.shared.timeout_us;
         let mut hint = None;
+        let mut last = None;
+        let is_local = matches!(wish, Wish::ReadLocal(_));
         let mut why = "no leader was found in time; see who runs with status".to_owned();
         loop {
-            let node = via.or_else(|| hint.take()).or_else(|| self.leader());
+            let leader = || self.leader().filter(|leader| !is_local || last != Some(*leader));
+            let node = via.or_else(|| hint.take()).or_else(leader);
+            let node = node.or_else(|| if is_local { self.anybody(last) } else { None });
+            last = node;
             if let Some((node, door)) = node.and_then(|node| Some((node, self.door(node)?))) {
                 let left_us = (deadline_us + LOOK_AGAIN_US).saturating_sub(clock.now_us());
                 let within = Duration::from_micros(clock.real_us(left_us));

@@ -84,6 +84,7 @@ fn view(view: &mut NodeView) -> Result<(), TooMuch> {
     at_most(&view.votes, MEMBERS_MAX, "votes")?;
     at_most(&view.peers, MEMBERS_MAX, "followers")?;
     at_most(&view.terms, TERMS_MAX, "terms")?;
+    at_most(view.traffic.as_ref().map_or(&[], |traffic| &traffic.peers), MEMBERS_MAX, "peers")?;
     at_most(&view.notes, LIST_MAX, "notes")?;
     at_most(&view.messages_by_kind, LIST_MAX, "kinds of messages")?;
     view.notes.iter_mut().for_each(sentence);

@@ -10,7 +10,7 @@
 
 use std::fmt::Write as _;
 
-use super::operation::{Access, Condition, LinkRule, Links, Operation, Pace, Target};
+use super::operation::{Access, Condition, Level, LinkRule, Links, Operation, Pace, Target};
 use super::words::{self, WordError, did_you_mean};
 use crate::machine::kv;
 use crate::raft::{Index, MessageKind, NodeId};
@@ -28,7 +28,10 @@ pub const HELP: &[(&str, &str)] = &[
         "submit [via NODE] COMMAND",
         "replicate a command: SET k v, DELETE k, CAS k old new, INCR k; via: ask only that node",
     ),
-    ("read [via NODE] KEY | LIST PREFIX", "read what is linearizable now, from the leader or through any node"),
+    (
+        "read [local] [via NODE] KEY | LIST PREFIX",
+        "read what is linearizable now, from the leader or through any node; local: what one node has, perhaps stale",
+    ),
     ("crash NODE|leader|all", "stop a node as if its process were killed"),
     ("restart NODE|all", "start a node that does not run, from its own disk"),
     ("pause NODE|leader|all", "freeze a node where it stands, as SIGSTOP does (clusters of processes)"),
@@ -197,7 +200,10 @@ pub fn parse(line: &str) -> Result<Operation, GrammarError> {
 pub fn print(operation: &Operation) -> String {
     match operation {
         Operation::Submit { command, via } => format!("submit {}{}", via_words(*via), kv::describe_command(command)),
-        Operation::Read { query, via } => format!("read {}{}", via_words(*via), kv::describe_query(query)),
+        Operation::Read { query, via, level } => {
+            let level = if *level == Level::Local { "local " } else { "" };
+            format!("read {level}{}{}", via_words(*via), kv::describe_query(query))
+        }
         Operation::Crash(target) => format!("crash {target}"),
         Operation::Restart(target) => format!("restart {target}"),
         Operation::Pause(target) => format!("pause {target}"),
@@ -387,6 +393,9 @@ impl<'a> Words<'a> {
     }
 
     fn read(&mut self) -> Result<Operation, GrammarError> {
+        // Alone it is a key like any other.
+        let is_key = words::split_first_word(self.rest.trim_start()).1.trim().is_empty();
+        let level = if !is_key && self.take("local") { Level::Local } else { Level::Linearizable };
         let via = self.via()?;
         let (text, at) = self.machine("a key, or LIST and a prefix")?;
         let (first, _) = words::split_first_word(text);
@@ -394,7 +403,7 @@ impl<'a> Words<'a> {
         // A key alone is what people want to read; a key named `list` can be quoted.
         let query = if is_query { kv::parse_query(text) } else { kv::parse_query(&format!("GET {text}")) };
         let query = query.map_err(|error| GrammarError { sentence: error.to_string(), at })?;
-        Ok(Operation::Read { query, via })
+        Ok(Operation::Read { query, via, level })
     }
 
     /// The next word, read by `words.rs`, which says what it is when it is not what it should be.

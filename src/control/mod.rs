@@ -28,9 +28,9 @@ pub mod tokens;
 pub mod words;
 
 pub use observation::{
-    ActiveFault, Alarm, ClientsView, ClusterView, Happened, Held, Latency, Life, LinkState, LoadView, Mode, NodeView,
-    Observation, Reach, STALE_US, What, WritesStand,
+    ActiveFault, Alarm, ClientsView, ClusterView, Dropped, Happened, Held, Latency, Life, LinkState, LoadView, Mode,
+    NodeView, Observation, PeerTraffic, Reach, STALE_US, Traffic, What, WritesStand,
 };
 pub use operation::{
-    Access, Answer, Can, Capabilities, Condition, LinkRule, Links, Operation, OperationId, Pace, Request, Target,
+    Access, Answer, Can, Capabilities, Condition, Level, LinkRule, Links, Operation, OperationId, Pace, Request, Target,
 };

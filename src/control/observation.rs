@@ -137,6 +137,8 @@ pub struct NodeView {
     pub apply_latency: Latency,
     /// Sentences about what its store repaired when it was opened.
     pub notes: Vec<String>,
+    /// What its place in the network has counted since it started; `None`: nothing is known of that.
+    pub traffic: Option<Traffic>,
     /// How it is heard; `None` for a node in this process.
     pub reach: Option<Reach>,
 }
@@ -169,6 +171,47 @@ impl NodeView {
         let run = self.terms.partition_point(|run| run.first <= index);
         run.checked_sub(1).map(|run| self.terms[run].term)
     }
+}
+
+/// What a node's place in the network has counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// With each peer.
+    pub peers: Vec<PeerTraffic>,
+    /// Connections that had to go before their handshake was over, because too many came.
+    pub turned_away: u64,
+    /// Connections on which something else came than a node says.
+    pub malformed: u64,
+}
+
+/// What went between a node and one of its peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerTraffic {
+    /// Which peer.
+    pub id: NodeId,
+    /// Bytes received and sent; `None` where no bytes travel.
+    pub bytes: Option<(u64, u64)>,
+    /// Messages that did not arrive.
+    pub dropped: Dropped,
+}
+
+/// Messages that did not arrive, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Cut or lost by a rule.
+    pub by_rule: u64,
+    /// No room in the queue to the peer.
+    pub by_queue: u64,
+    /// Waited too long for a connection.
+    pub by_age: u64,
+    /// The node was too slow to take what the peer sent.
+    pub by_inbox: u64,
+    /// The peer was not there.
+    pub by_death: u64,
+    /// Too long for a frame, or not the node's to send.
+    pub unfit: u64,
+    /// Came from the peer in the name of another node or life.
+    pub forged: u64,
 }
 
 /// A fault that is in force.

@@ -26,6 +26,35 @@ pub struct Request {
     pub operation: Operation,
 }
 
+/// How fresh a read is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Level {
+    /// Nothing that was acknowledged before it began is missing (thesis 6.4).
+    #[default]
+    Linearizable,
+    /// What the node that is asked has applied, however old; needs no leader and no majority.
+    Local,
+}
+
+impl Level {
+    /// Why there is no lease read.
+    pub const NO_LEASE: &str = "there are no lease reads: they would trust the clocks of all nodes; linearizable reads \
+                                ask a majority and no clock, local ones may be stale";
+}
+
+impl std::str::FromStr for Level {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "linearizable" => Ok(Self::Linearizable),
+            "local" => Ok(Self::Local),
+            "lease" => Err(Self::NO_LEASE.to_owned()),
+            _ => Err("expected linearizable or local".to_owned()),
+        }
+    }
+}
+
 /// Whom an operation means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -108,12 +137,15 @@ pub enum Operation {
         /// Ask this node, and do not go on to the leader.
         via: Option<NodeId>,
     },
-    /// Read from the machine, linearizable.
+    /// Read from the machine.
     Read {
         /// Bytes for the machine.
         query: Bytes,
-        /// Ask this node (a follower asks the leader for the index); otherwise the leader.
+        /// Ask this node (for a linearizable read a follower asks the leader for the index); otherwise the leader, or
+        /// for a local read whoever runs.
         via: Option<NodeId>,
+        /// How fresh.
+        level: Level,
     },
     /// Stop a node as if its process were killed.
     Crash(Target),

@@ -83,4 +83,5 @@ parts! {
     11: alarms;
     12: members;
     13: consoles, console_bytes, dropped_details;
+    14: view.traffic;
 }

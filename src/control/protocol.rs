@@ -28,6 +28,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::observation::{Alarm, Happened, LinkState, NodeView};
+pub use super::operation::Level;
 use super::operation::{Access, LinkRule, Links};
 use crate::raft::{Epoch, Index, LogPosition, NodeId, Role, Term};
 
@@ -245,15 +246,6 @@ pub enum Wish {
     Crash,
     /// End in order.
     Shutdown,
-}
-
-/// How fresh a read is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Level {
-    /// Nothing that was acknowledged before it began is missing (thesis 6.4).
-    Linearizable,
-    /// What this node has applied, however old.
-    Local,
 }
 
 /// A fault, a lease of the session that put it there: it ends with its time, or soon after the session falls silent.

@@ -290,6 +290,22 @@ impl Mesh {
         state.counts.get(&(from, to)).map(|counts| counts.kinds[kind as usize]).unwrap_or_default()
     }
 
+    /// What became of all messages on each link that has carried any, by sender and receiver.
+    #[must_use]
+    pub fn totals(&self) -> Vec<(NodeId, NodeId, Counts)> {
+        let state = self.courier.shared.lock();
+        let total = |link: &LinkCounts| {
+            link.kinds.iter().fold(Counts::default(), |sum, kind| Counts {
+                sent: sum.sent + kind.sent,
+                delivered: sum.delivered + kind.delivered,
+                dropped_by_rule: sum.dropped_by_rule + kind.dropped_by_rule,
+                dropped_by_queue: sum.dropped_by_queue + kind.dropped_by_queue,
+                dropped_by_death: sum.dropped_by_death + kind.dropped_by_death,
+            })
+        };
+        state.counts.iter().map(|((from, to), link)| (*from, *to, total(link))).collect()
+    }
+
     /// Messages dropped by a rule since this was asked last, by sender, receiver and kind.
     pub fn take_drops(&self) -> Vec<(NodeId, NodeId, MessageKind, u64)> {
         let mut drops = Vec::new();

@@ -21,7 +21,7 @@ use super::hand::{Asked, Hand};
 use super::outcome::{Outcome, operation};
 use super::{End, Endpoints, NotAllowed};
 use crate::cluster::Session;
-use crate::control::{Access, Operation};
+use crate::control::{Access, Level, Operation};
 use crate::history::{self, NotARecord};
 use crate::raft::NodeId;
 use crate::text::sanitize_str;
@@ -167,14 +167,14 @@ fn read_fields(fields: &mut Value, patience: Duration) -> Result<(Operation, Dur
             Some(node.ok_or("the field `via` is no node such as \"n2\"")?)
         }
     };
-    match &fields["level"] {
-        Value::Null => {}
-        Value::String(level) if level == "linearizable" => {}
-        Value::String(level) if level == "lease" || level == "local" => {
-            return Err(format!("the level `{level}` is not there in this version: reads are linearizable"));
+    let wanted = match &fields["level"] {
+        Value::Null => Level::Linearizable,
+        Value::String(level) if level == "lease" => return Err(Level::NO_LEASE.into()),
+        given => {
+            let level = given.as_str().and_then(|level| level.parse().ok());
+            level.ok_or("the field `level` is none of linearizable and local")?
         }
-        _ => return Err("the field `level` is none of linearizable, lease and local".into()),
-    }
+    };
     if !fields["f"].as_str().is_some_and(|f| ["get", "set", "del", "cas", "incr"].contains(&f)) {
         return Err("the field `f` is none of get, set, del, cas and incr".into());
     }
@@ -184,7 +184,13 @@ fn read_fields(fields: &mut Value, patience: Duration) -> Result<(Operation, Dur
     (fields["op"], fields["t"], fields["n"]) = (0.into(), 0.into(), Value::Null);
     match history::parse(&fields.to_string()) {
         Ok(history::Record { what: history::What::Invoke { key, ask, .. }, .. }) => {
-            Ok((operation(key, ask, via), within))
+            let mut operation = operation(key, ask, via);
+            match &mut operation {
+                Operation::Read { level, .. } => *level = wanted,
+                _ if wanted == Level::Local => return Err("the field `level` is for `get` alone".into()),
+                _ => {}
+            }
+            Ok((operation, within))
         }
         Err(NotARecord::Field { field, wanted, .. }) => Err(format!("the field `{field}` is missing or no {wanted}")),
         Ok(_) => Err("it asks for nothing".into()),

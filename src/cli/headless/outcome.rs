@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::hand::Asked;
 use crate::codec::base64;
 use crate::control::narrate::safe;
-use crate::control::{Answer, Operation};
+use crate::control::{Answer, Level, Operation};
 use crate::history;
 use crate::machine::kv::{KvCommand, KvQuery, KvReply};
 use crate::raft::{Index, NodeId, Term};
@@ -189,7 +189,9 @@ fn number(number: u64) -> Value {
 #[must_use]
 pub fn operation(key: Bytes, ask: history::Ask, via: Option<NodeId>) -> Operation {
     let command = match ask {
-        history::Ask::Get => return Operation::Read { query: KvQuery::Get { key }.encode(), via },
+        history::Ask::Get => {
+            return Operation::Read { query: KvQuery::Get { key }.encode(), via, level: Level::Linearizable };
+        }
         history::Ask::Set(value) => KvCommand::Set { key, value },
         history::Ask::Del => KvCommand::Delete { key },
         history::Ask::Cas { expected, new } => KvCommand::Cas { key, expected, new },

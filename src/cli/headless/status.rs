@@ -16,9 +16,9 @@ use super::hand::{Hand, is_reached};
 use super::{Endpoints, NotReached, Output, OutputArguments};
 use crate::cluster::Session;
 use crate::control::narrate::{self, safe};
-use crate::control::{Answer, ClusterView, Held, Life, Mode, NodeView, WritesStand};
+use crate::control::{Answer, ClusterView, Dropped, Held, Life, Mode, NodeView, PeerTraffic, Traffic, WritesStand};
 use crate::node::driver::TICK_US;
-use crate::raft::event;
+use crate::raft::{NodeId, event};
 use crate::text::clip;
 
 /// Shown at the end of the help.
@@ -282,10 +282,10 @@ struct Known {
     quarantined: Option<bool>,
     receiving: Option<[N; 2]>,
     messages: Option<Messages>,
-    /// Not measured yet.
-    bytes: Option<N>,
-    /// Not measured yet.
-    dropped: Option<N>,
+    /// `null` where no bytes travel.
+    bytes: Option<Bytes>,
+    dropped: Option<Drops>,
+    door: Option<Door>,
     elections: Option<N>,
     sync: Option<Sync>,
     digest: Option<String>,
@@ -312,6 +312,25 @@ struct Messages {
 struct Count {
     received: N,
     sent: N,
+}
+
+#[derive(Debug, Serialize)]
+struct Bytes {
+    received: N,
+    sent: N,
+    by_peer: BTreeMap<String, Count>,
+}
+
+#[derive(Debug, Serialize)]
+struct Drops {
+    total: N,
+    by_reason: BTreeMap<&'static str, N>,
+}
+
+#[derive(Debug, Serialize)]
+struct Door {
+    turned_away: N,
+    malformed: N,
 }
 
 #[derive(Debug, Serialize)]
@@ -430,12 +449,52 @@ impl Known {
                     .map(|(kind, received, sent)| (kind.name(), Count { received: N(*received), sent: N(*sent) }))
                     .collect(),
             }),
-            bytes: None,
-            dropped: None,
+            bytes: node.traffic.as_ref().and_then(Bytes::of),
+            dropped: node.traffic.as_ref().map(Drops::of),
+            door: node
+                .traffic
+                .as_ref()
+                .map(|traffic| Door { turned_away: N(traffic.turned_away), malformed: N(traffic.malformed) }),
             elections: Some(N(node.elections)),
             sync: Some(Sync { p50_us: node.sync.p50_us.map(N), p99_us: node.sync.p99_us.map(N) }),
             digest: Some(format!("{:032x}", node.digest.0)),
             peers: node.heartbeat.is_some().then(|| node.peers.iter().map(Peer::of).collect()),
+        }
+    }
+}
+
+impl Bytes {
+    fn of(traffic: &Traffic) -> Option<Self> {
+        let of_peer = |peer: &PeerTraffic| peer.bytes.map(|(received, sent)| (peer.id, received, sent));
+        let peers: Vec<_> = traffic.peers.iter().filter_map(of_peer).collect();
+        let sum = |of: fn(&(NodeId, u64, u64)) -> u64| N(peers.iter().map(of).fold(0, u64::saturating_add));
+        let count = |(id, received, sent): &(NodeId, u64, u64)| {
+            (id.to_string(), Count { received: N(*received), sent: N(*sent) })
+        };
+        (!peers.is_empty()).then(|| Self {
+            received: sum(|peer| peer.1),
+            sent: sum(|peer| peer.2),
+            by_peer: peers.iter().map(count).collect(),
+        })
+    }
+}
+
+impl Drops {
+    fn of(traffic: &Traffic) -> Self {
+        let sum =
+            |of: fn(&Dropped) -> u64| traffic.peers.iter().map(|peer| of(&peer.dropped)).fold(0, u64::saturating_add);
+        let by_reason = [
+            ("rule", sum(|dropped| dropped.by_rule)),
+            ("queue", sum(|dropped| dropped.by_queue)),
+            ("age", sum(|dropped| dropped.by_age)),
+            ("inbox", sum(|dropped| dropped.by_inbox)),
+            ("death", sum(|dropped| dropped.by_death)),
+            ("unfit", sum(|dropped| dropped.unfit)),
+            ("forged", sum(|dropped| dropped.forged)),
+        ];
+        Self {
+            total: N(by_reason.iter().map(|(_, count)| *count).fold(0, u64::saturating_add)),
+            by_reason: by_reason.into_iter().map(|(reason, count)| (reason, N(count))).collect(),
         }
     }
 }

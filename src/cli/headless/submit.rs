@@ -12,7 +12,7 @@ use super::hand::Hand;
 use super::outcome::{Outcome, Reply};
 use super::{Endpoints, NotAllowed, Output, OutputArguments};
 use crate::cluster::Session;
-use crate::control::{Access, Operation, grammar, words};
+use crate::control::{Access, Level, Operation, grammar, words};
 use crate::machine::kv::{KvReply, print_word};
 use crate::raft::NodeId;
 
@@ -29,7 +29,8 @@ Exit codes: 0 applied; 1 not applied, or unknown (the message says which);
 pub const READ_EXAMPLE: &str = "Examples:
   raft-tui read city
   raft-tui read LIST user/ -o json
-  raft-tui read photo --raw > photo.png";
+  raft-tui read photo --raw > photo.png
+  raft-tui read city --level local --via n3";
 
 /// A command.
 #[derive(Clone, Debug, Default, Args)]
@@ -61,9 +62,14 @@ pub struct ReadArguments {
     #[arg(required = true, value_name = "KEY")]
     pub query: Vec<String>,
 
-    /// Ask this node; what it answers is linearizable too
+    /// Ask this node; what it answers is linearizable too, unless --level local is given
     #[arg(long, value_name = "NODE", value_parser = words::node)]
     pub via: Option<NodeId>,
+
+    /// linearizable: nothing that was acknowledged before is missing; local: what one node has, perhaps stale, even
+    /// where nobody leads
+    #[arg(long, value_name = "LEVEL", default_value = "linearizable")]
+    pub level: Level,
 
     /// The value's bytes as they are, without a line feed
     #[arg(long, conflicts_with = "output")]
@@ -124,7 +130,8 @@ pub async fn read(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
-    let operation = parse("read", arguments.via, &arguments.query)?;
+    let verb = if arguments.level == Level::Local { "read local" } else { "read" };
+    let operation = parse(verb, arguments.via, &arguments.query)?;
     let patience = arguments.endpoints.patience();
     let hand = Hand::take(session);
     hand.settled(patience).await;

@@ -15,7 +15,7 @@ use super::HostSpec;
 use crate::cluster::local::view;
 use crate::control::protocol::{Level, Member, Picture, Reply, Standing};
 use crate::control::server::{Ending, News, Served};
-use crate::control::{Alarm, Life, LinkState, NodeView, What};
+use crate::control::{Alarm, Dropped, Life, LinkState, NodeView, PeerTraffic, Traffic, What};
 use crate::node::ClientOutcome;
 use crate::node::driver::{ClientRequest, Handle, Report, Wish};
 use crate::raft::{Configuration, NodeId, Options};
@@ -24,7 +24,7 @@ use crate::storage::faulty::FaultHandle;
 use crate::transport::clock::ClusterClock;
 use crate::transport::faults::Rules;
 use crate::transport::net::Later;
-use crate::transport::tcp::Peers;
+use crate::transport::tcp::{self, PeerView, Peers};
 
 /// Runs of terms in a picture at most, the newest; a longer list would not fit into a frame.
 const RUNS_MAX: usize = 4_096;
@@ -145,6 +145,23 @@ fn reply(outcome: ClientOutcome) -> Reply {
     }
 }
 
+fn traffic(peers: &Peers) -> Traffic {
+    let of_peer = |peer: PeerView| {
+        let tcp::Dropped { by_rule, by_queue, by_age, by_inbox, unfit, forged } = peer.dropped;
+        PeerTraffic {
+            id: peer.id,
+            bytes: Some((peer.bytes_in, peer.bytes_out)),
+            dropped: Dropped { by_rule, by_queue, by_age, by_inbox, by_death: 0, unfit, forged },
+        }
+    };
+    let door = peers.door();
+    Traffic {
+        peers: peers.view().into_iter().map(of_peer).collect(),
+        turned_away: door.turned_away,
+        malformed: door.malformed,
+    }
+}
+
 impl Served for Face {
     fn standing(&self) -> Option<(Standing, Option<NodeId>)> {
         let report = self.report()?;
@@ -162,6 +179,7 @@ impl Served for Face {
         let runs_too_many = view.terms.len().saturating_sub(RUNS_MAX);
         view.terms.drain(..runs_too_many);
         let peers = self.peers.get();
+        view.traffic = peers.map(traffic);
         let links = peers.map(|peers| peers.rules().list().map(|(links, rule)| LinkState { links, rule }).collect());
         let alarms = self.insecure_alarm().into_iter().chain(peers.map(Peers::alarms).unwrap_or_default());
         Picture {

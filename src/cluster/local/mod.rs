@@ -345,7 +345,9 @@ impl Hub {
             Some(report) => view::node(report, host.life.clone(), heartbeat_ticks),
             None => NodeView { life: host.life.clone(), ..view::unknown(host.id) },
         };
-        self.hosts.values().map(picture).collect()
+        let totals = self.common.mesh.totals();
+        let traffic = |id| view::traffic(totals.iter().filter(|(from, ..)| *from == id));
+        self.hosts.values().map(|host| NodeView { traffic: Some(traffic(host.id)), ..picture(host) }).collect()
     }
 
     fn picture(&mut self) -> ClusterView {

@@ -66,10 +66,10 @@ impl Hub {
                 tokio::spawn(async move { tell(clients.submit(command, via).await).await });
                 Ok(None)
             }
-            Operation::Read { query, via } => {
+            Operation::Read { query, via, level } => {
                 self.known(via)?;
                 let (clients, tell) = (self.clients.clone(), self.teller(id));
-                tokio::spawn(async move { tell(clients.read(query, via).await).await });
+                tokio::spawn(async move { tell(clients.read(query, via, level).await).await });
                 Ok(None)
             }
             Operation::Crash(target) => self.crash(id, target),

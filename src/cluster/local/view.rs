@@ -3,9 +3,10 @@
 //! Kept true: what is in the picture was reported; what was only asked for is not.
 //! Not here: who asks for pictures (`mod.rs`), how they are drawn (`tui/`).
 
-use crate::control::{Latency, Life, NodeView, WritesStand};
+use crate::control::{Dropped, Latency, Life, NodeView, PeerTraffic, Traffic, WritesStand};
 use crate::node::driver::Report;
 use crate::raft::{Digest, Epoch, Index, LogPosition, NodeId, Role, Term};
+use crate::transport::mesh::Counts;
 
 /// A node of which nothing is known yet.
 pub(in crate::cluster) fn unknown(id: NodeId) -> NodeView {
@@ -44,6 +45,7 @@ pub(in crate::cluster) fn unknown(id: NodeId) -> NodeView {
         commit_latency: Latency::default(),
         apply_latency: Latency::default(),
         notes: Vec::new(),
+        traffic: None,
         reach: None,
     }
 }
@@ -90,9 +92,25 @@ pub(in crate::cluster) fn node(report: &Report, life: Life, heartbeat_ticks: u64
         commit_latency: latency(report.to_commit),
         apply_latency: latency(report.to_apply),
         notes: report.notes.to_vec(),
+        traffic: None,
         reach: None,
         life,
     }
+}
+
+/// What became of what a node sent over the mesh, where no bytes travel.
+pub(super) fn traffic<'a>(sent: impl Iterator<Item = &'a (NodeId, NodeId, Counts)>) -> Traffic {
+    let to_peer = |(_, to, counts): &(NodeId, NodeId, Counts)| PeerTraffic {
+        id: *to,
+        bytes: None,
+        dropped: Dropped {
+            by_rule: counts.dropped_by_rule,
+            by_queue: counts.dropped_by_queue,
+            by_death: counts.dropped_by_death,
+            ..Dropped::default()
+        },
+    };
+    Traffic { peers: sent.map(to_peer).collect(), ..Traffic::default() }
 }
 
 /// Whether writes go through, by what the newest leader says about whom it hears.

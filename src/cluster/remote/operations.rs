@@ -132,11 +132,11 @@ impl Hub {
                 });
                 Ok(None)
             }
-            Operation::Read { query, via } => {
+            Operation::Read { query, via, level } => {
                 self.known(via)?;
                 let (clients, observations) = (self.clients.clone(), self.observations.clone());
                 tokio::spawn(async move {
-                    let answer = clients.read(query, via).await;
+                    let answer = clients.read(query, via, level).await;
                     let _ = observations.send(Observation::Answered { id, answer }).await;
                 });
                 Ok(None)

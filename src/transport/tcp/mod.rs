@@ -21,7 +21,7 @@ mod lane;
 mod meeting;
 mod peer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -53,6 +53,8 @@ pub use peer::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX};
 const LINK_CAPACITY: usize = 4_096;
 /// Messages taken from the node under one lock.
 const BATCH: usize = 64;
+/// So many strangers are told of: names are the stranger's to choose.
+const STRANGERS_TOLD_MAX: usize = 4;
 /// A stranger at the door is told for so long after he came last.
 const STRANGER_TOLD_FOR: Duration = Duration::from_secs(100);
 
@@ -248,8 +250,8 @@ struct Shared {
     lobby: Lobby,
     turned_away: AtomicU64,
     malformed: AtomicU64,
-    /// Somebody came who is no member.
-    stranger: Mutex<Option<(String, Instant)>>,
+    /// Those who came last and are no members, each name once, newest last.
+    strangers: Mutex<VecDeque<(NodeId, String, Instant)>>,
     /// All that runs for the present life.
     tasks: Mutex<JoinSet<()>>,
 }
@@ -359,10 +361,20 @@ impl Shared {
             _ => refusal.of_peer(node, &place),
         };
         tracing::debug!("{why}");
-        match self.peers.get(&node) {
-            Some(peer) => peer.turned_away(why),
-            None => *lock(&self.stranger) = Some((why, Instant::now())),
+        if let Some(peer) = self.peers.get(&node) {
+            peer.turned_away(why);
+            return;
         }
+        let why = if node == self.spec.node {
+            format!("somebody at {place} says to be {node}, which is this node: check --id there")
+        } else {
+            why
+        };
+        let mut strangers = lock(&self.strangers);
+        strangers.retain(|(former, ..)| *former != node);
+        strangers.push_back((node, why, Instant::now()));
+        let too_many = strangers.len().saturating_sub(STRANGERS_TOLD_MAX);
+        strangers.drain(..too_many);
     }
 }
 
@@ -430,7 +442,7 @@ pub async fn open(spec: TcpSpec) -> Result<Peers, TcpError> {
         lobby: Lobby::default(),
         turned_away: AtomicU64::new(0),
         malformed: AtomicU64::new(0),
-        stranger: Mutex::new(None),
+        strangers: Mutex::default(),
         tasks: Mutex::new(JoinSet::new()),
         spec,
     });
@@ -535,11 +547,10 @@ impl Peers {
     pub fn alarms(&self) -> Vec<String> {
         let shared = self.shared();
         let mut alarms: Vec<_> = shared.peers.values().flat_map(|peer| peer.alarms()).collect();
-        if let Some((why, at)) = &*lock(&shared.stranger)
-            && at.elapsed() < STRANGER_TOLD_FOR
-        {
-            alarms.push(why.clone());
-        }
+        let strangers = lock(&shared.strangers);
+        let told = strangers.iter().filter(|(.., at)| at.elapsed() < STRANGER_TOLD_FOR);
+        alarms.extend(told.map(|(_, why, _)| why.clone()));
+        drop(strangers);
         alarms.sort();
         alarms.dedup();
         alarms

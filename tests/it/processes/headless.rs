@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::support::members::{Member, ask, three, until, write};
+
 const SUBCOMMANDS: [&str; 11] =
     ["status", "watch", "check", "submit", "read", "ctl", "load", "client", "context", "completions", "man"];
 
@@ -158,4 +160,23 @@ fn an_interrupt_ends_a_load_with_its_summary() {
     BufReader::new(child.stdout.take().expect("piped")).read_line(&mut first).expect("it speaks");
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
     assert!(begun && first.contains("s, interrupted: "), "{first}");
+}
+
+#[test]
+fn the_last_of_three_processes_answers_local_reads_and_no_others() {
+    let root = tempfile::tempdir().expect("a folder");
+    let members = three(root.path(), &[]);
+    let mut running: Vec<_> = members.values().map(Member::start).collect();
+    let controls: Vec<_> = members.values().map(|member| member.control).collect();
+    write(&controls, "city", "Oslo");
+    let local = ["city", "--level", "local", "--via", "n1", "--raw"];
+    until("n1 has applied it", || (ask("read", &controls, &local).stdout == b"Oslo").then_some(()));
+    running.truncate(1);
+    let output = ask("read", &controls, &local);
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"Oslo"[..]));
+    let output = ask("read", &controls, &["city", "--timeout", "1s"]);
+    assert_ne!(output.status.code(), Some(0));
+    let output = ask("read", &controls, &["city", "--level", "lease"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(64) && said.contains("there are no lease reads"), "{said}");
 }

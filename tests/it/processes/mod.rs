@@ -5,6 +5,8 @@ mod children;
 mod doors;
 mod formats;
 mod headless;
+mod hostile;
+mod identity;
 mod kill;
 mod memory;
 mod nemesis;

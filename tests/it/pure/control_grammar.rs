@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use raft_tui::control::grammar::{HELP, WAIT_TIMEOUT_US, parse, print, read_line};
-use raft_tui::control::{Condition, LinkRule, Links, Operation, Pace, Target};
+use raft_tui::control::{Condition, Level, LinkRule, Links, Operation, Pace, Target};
 use raft_tui::machine::kv;
 use raft_tui::raft::{Index, MessageKind, NodeId};
 
@@ -37,10 +37,14 @@ fn every_line_that_is_promised_is_understood() {
         ("status", Operation::Status),
         ("submit SET k v", Operation::Submit { command: command("SET k v"), via: None }),
         ("submit via n2 SET k 'a b'", Operation::Submit { command: command("SET k 'a b'"), via: Some(N2) }),
-        ("read k", Operation::Read { query: query("GET k"), via: None }),
-        ("read GET k", Operation::Read { query: query("GET k"), via: None }),
-        ("read LIST p", Operation::Read { query: query("LIST p"), via: None }),
-        ("read via 2 k", Operation::Read { query: query("GET k"), via: Some(N2) }),
+        ("read k", Operation::Read { query: query("GET k"), via: None, level: Level::Linearizable }),
+        ("read GET k", Operation::Read { query: query("GET k"), via: None, level: Level::Linearizable }),
+        ("read LIST p", Operation::Read { query: query("LIST p"), via: None, level: Level::Linearizable }),
+        ("read via 2 k", Operation::Read { query: query("GET k"), via: Some(N2), level: Level::Linearizable }),
+        ("read local", Operation::Read { query: query("GET local"), via: None, level: Level::Linearizable }),
+        ("read local k", Operation::Read { query: query("GET k"), via: None, level: Level::Local }),
+        ("read Local via n2 LIST p", Operation::Read { query: query("LIST p"), via: Some(N2), level: Level::Local }),
+        ("read local local", Operation::Read { query: query("GET local"), via: None, level: Level::Local }),
         ("crash leader", Operation::Crash(Target::Leader)),
         ("crash n2", Operation::Crash(Target::Node(N2))),
         ("crash 2", Operation::Crash(Target::Node(N2))),
@@ -283,10 +287,11 @@ fn operation() -> impl Strategy<Value = Operation> {
             );
             Operation::Submit { command: command(&line), via }
         }),
-        (word(), proptest::bool::ANY, via()).prop_map(|(key, list, via)| {
+        (word(), proptest::bool::ANY, via(), proptest::bool::ANY).prop_map(|(key, list, via, local)| {
             let verb = if list { "LIST" } else { "GET" };
             let line = format!("{verb} {}", kv::print_word(key.as_bytes(), usize::MAX));
-            Operation::Read { query: query(&line), via }
+            let level = if local { Level::Local } else { Level::Linearizable };
+            Operation::Read { query: query(&line), via, level }
         }),
         target().prop_map(Operation::Crash),
         prop_oneof![node().prop_map(Target::Node), Just(Target::All)].prop_map(Operation::Restart),

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use raft_tui::control::pictures::{PARTS, PictureError, apply, changes};
 use raft_tui::control::protocol::{FaultView, Member, Picture};
-use raft_tui::control::{Alarm, Latency, Life, LinkRule, LinkState, Links, NodeView};
+use raft_tui::control::{Alarm, Dropped, Latency, Life, LinkRule, LinkState, Links, NodeView, PeerTraffic, Traffic};
 use raft_tui::raft::rng::Rng;
 use raft_tui::raft::{Digest, Epoch, Index, LogPosition, MessageKind, NodeId, Role, Term};
 
@@ -48,6 +48,11 @@ fn picture(seed: u64) -> Picture {
         commit_latency: Latency { p50_us: Some(few()), p99_us: None },
         apply_latency: Latency { p50_us: Some(few()), p99_us: None },
         notes: (0..few()).map(text).collect(),
+        traffic: (few() > 0).then(|| Traffic {
+            peers: vec![PeerTraffic { id: NodeId(2), bytes: Some((few(), few())), dropped: Dropped::default() }],
+            turned_away: few(),
+            malformed: few(),
+        }),
         reach: None,
     };
     let links = Links::Of(NodeId(few()));

@@ -9,6 +9,7 @@ pub mod headless;
 pub mod histories;
 pub mod laws;
 pub mod logs;
+pub mod members;
 pub mod nodes;
 pub mod parts;
 pub mod processes;

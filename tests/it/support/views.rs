@@ -72,6 +72,7 @@ pub fn follower(number: u64) -> NodeView {
         commit_latency: Latency::default(),
         apply_latency: Latency::default(),
         notes: Vec::new(),
+        traffic: None,
         reach: None,
     }
 }

@@ -8,7 +8,8 @@ use raft_tui::cli::headless::client::{self, ClientArguments};
 use raft_tui::cli::headless::ctl::{self, CtlArguments, Plan, danger};
 use raft_tui::cli::headless::submit::{self, ReadArguments, SubmitArguments, line_of};
 use raft_tui::cli::headless::{End, NotAllowed, Output, OutputArguments};
-use raft_tui::control::grammar;
+use raft_tui::control::{Level, grammar};
+use raft_tui::raft::NodeId;
 use tokio::io::BufReader;
 
 use crate::support::headless::{Shared, Typed, started};
@@ -104,6 +105,26 @@ async fn what_is_submitted_can_be_read_and_bytes_come_back_as_they_are() {
     assert_eq!(exit, Exit::Fine);
     assert_eq!(String::from_utf8_lossy(&out), "{\"op\":1,\"e\":\"ok\",\"r\":7,\"term\":1,\"i\":2}\n");
     guard.ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_local_read_is_answered_where_nobody_leads() {
+    for (level, via, answered) in [
+        (Level::Local, Some(NodeId(2)), true),
+        (Level::Local, None, true),
+        (Level::Linearizable, Some(NodeId(2)), false),
+        (Level::Linearizable, None, false),
+    ] {
+        let lines = ["wait leader", "submit SET city Oslo", "wait converged", "isolate all"];
+        let (session, guard) = started(3, &lines).await;
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut arguments = ReadArguments { query: words("city"), level, via, ..ReadArguments::default() };
+        arguments.endpoints.timeout = Some(Duration::from_secs(if answered { 30 } else { 1 }));
+        let exit = submit::read(session, &arguments, &mut out, &mut err).await.expect("it is written");
+        let wanted = if answered { (Exit::Fine, &b"Oslo\n"[..]) } else { (Exit::Failed, &b""[..]) };
+        assert_eq!((exit, out.as_slice()), wanted, "{level:?} via {via:?}: {}", String::from_utf8_lossy(&err));
+        guard.ended().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,9 +9,9 @@ use raft_tui::cli::headless::check::{CheckArguments, Verdict, judge};
 use raft_tui::cli::headless::status::{Document, StatusArguments, table};
 use raft_tui::cli::headless::watch::{self, WatchArguments};
 use raft_tui::cli::headless::{End, Endpoints, Output, OutputArguments, status};
-use raft_tui::control::observation::{Alarm, Reach};
+use raft_tui::control::observation::{Alarm, Dropped, PeerTraffic, Reach, Traffic};
 use raft_tui::control::{ActiveFault, ClusterView, Held, Life, Mode, Operation, Request, Target, WritesStand};
-use raft_tui::raft::{Index, Role, Term};
+use raft_tui::raft::{Index, NodeId, Role, Term};
 use raft_tui::text::width;
 
 use crate::support::headless::{Shared, started};
@@ -44,6 +44,13 @@ fn troubled() -> ClusterView {
             peer.silent_ticks = 250;
         }
     }
+    let peer = |id, bytes, dropped| PeerTraffic { id: NodeId(id), bytes: Some(bytes), dropped };
+    let (cut, stranger) = (Dropped { by_rule: 40, by_age: 2, ..Dropped::default() }, Dropped::default());
+    view.nodes[2].traffic = Some(Traffic {
+        peers: vec![peer(2, (0, 0), stranger), peer(4, (1_200, 96_000), cut)],
+        turned_away: 7,
+        malformed: 3,
+    });
     view.faults = vec![ActiveFault {
         number: 1,
         text: "cut n3>n4".into(),
