@@ -11,6 +11,7 @@ mod nemesis;
 mod netns;
 mod node;
 mod power;
+mod screens;
 mod scripts;
 mod sim;
 mod terminal;
