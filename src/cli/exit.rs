@@ -144,6 +144,7 @@ impl Exit {
         match error {
             ClusterError::Nodes { .. } | ClusterError::MemoryProcesses => Self::Usage,
             ClusterError::NoAnswer { .. } => Self::Io,
+            ClusterError::NotLetIn { .. } => Self::Refused,
             ClusterError::OtherMembers { .. } | ClusterError::Newer { .. } => Self::Configuration,
             ClusterError::Locked { .. } | ClusterError::Io { doing: "making", .. } => Self::NoDataFolder,
             ClusterError::NotOurs { .. } => Self::WrongIdentity,

@@ -114,7 +114,8 @@ pub struct Arguments {
     #[arg(long, value_name = "LEVEL", default_value = telemetry::DEFAULT_LEVEL, value_parser = telemetry::parse_level)]
     pub log_level: Targets,
 
-    /// What the nodes do, for programs: one JSON object a line, docs/formats.md says which
+    /// What the nodes do, for programs: one JSON object a line, docs/formats.md says which; with --processes a file a
+    /// node, FILE.n1 …, and FILE.n1.2 once it was restarted
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
 
@@ -300,7 +301,9 @@ fn screen(theme: &str, color: Color, ascii: bool) -> TuiOptions {
 
 /// Starts the cluster and serves it until it ends.
 fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let trace = arguments.trace.as_deref().map(|file| TraceFile::create(file, arguments.trace_messages)).transpose()?;
+    // Processes write traces of their own.
+    let here = arguments.trace.as_deref().filter(|_| !arguments.processes);
+    let trace = here.map(|file| TraceFile::create(file, arguments.trace_messages)).transpose()?;
     let spec = Spec { trace: trace.as_ref().map(TraceFile::sink), ..arguments.spec() };
     let showing = Showing {
         plain: arguments.plain,
@@ -315,7 +318,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     }
     let program = std::env::current_exe().context("finding this program")?;
     let log_level = Some(arguments.log_level.to_string());
-    let spec = ProcessSpec { program, cluster: spec, keep: arguments.keep, log_level };
+    let (trace, trace_messages) = (arguments.trace.clone(), arguments.trace_messages);
+    let spec = ProcessSpec { program, cluster: spec, keep: arguments.keep, log_level, trace, trace_messages };
     let attach = Arc::new(OnceLock::new());
     let told = Arc::clone(&attach);
     let start = async move {

@@ -203,6 +203,12 @@ pub enum ClusterError {
         /// What went wrong at each.
         why: String,
     },
+    /// Somebody is there, and does not let this console in.
+    #[error("not let in: {why}")]
+    NotLetIn {
+        /// What each address said.
+        why: String,
+    },
     /// A file operation failed.
     #[error("{doing} {path}: {source}")]
     Io {

@@ -74,6 +74,10 @@ pub struct ProcessSpec {
     pub keep: bool,
     /// What their logs hold.
     pub log_level: Option<String>,
+    /// Each life of a node writes its trace into a file of its own, beside this one: see [`trace_file`].
+    pub trace: Option<PathBuf>,
+    /// Messages too go into the traces.
+    pub trace_messages: bool,
 }
 
 /// Starts the processes. Gives the session and the command with which others attach to the cluster. Must be called
@@ -103,6 +107,17 @@ pub async fn start(spec: ProcessSpec) -> Result<(Session, Guard, String), Cluste
     let clock = ClusterClock::new(pace.cluster, pace.real);
     let (session, guard) = remote::supervise(remote, clock, pace, CAPABILITIES, supervisor);
     Ok((session, guard, attach))
+}
+
+/// Where a node writes the trace of a life: `FILE.n1`, and `FILE.n1.2` after it was restarted.
+#[must_use]
+pub fn trace_file(file: &Path, node: NodeId, life: u32) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".{node}"));
+    if life > 1 {
+        name.push(format!(".{life}"));
+    }
+    name.into()
 }
 
 fn io_error<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> ClusterError + 'a {
@@ -153,6 +168,8 @@ struct Process {
     halts_on_purpose: bool,
     /// How it ended.
     ended: Option<Life>,
+    /// How often it was started in this session.
+    starts: u32,
 }
 
 /// A process has ended.
@@ -291,6 +308,13 @@ impl Supervisor {
         if !self.ports.bootstrapped {
             command.arg("--bootstrap");
         }
+        if let Some(file) = &self.spec.trace {
+            let starts = self.processes.get(&node).map_or(0, |process| process.starts);
+            command.arg("--trace").arg(trace_file(file, node, starts + 1));
+            if self.spec.trace_messages {
+                command.arg("--trace-messages");
+            }
+        }
         if let Some(level) = &self.spec.log_level {
             command.args(["--log-level", level]);
         }
@@ -338,8 +362,8 @@ impl Supervisor {
             let _ = signals.send(Signal::STOP);
         }
         let Some(process) = self.processes.get_mut(&node) else { return Ok(()) };
-        let epoch_before = process.epoch_before;
-        *process = Process { signals: Some(signals), epoch_before, ..Process::default() };
+        let Process { epoch_before, starts, .. } = *process;
+        *process = Process { signals: Some(signals), epoch_before, starts: starts + 1, ..Process::default() };
         Ok(())
     }
 

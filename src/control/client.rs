@@ -92,6 +92,8 @@ pub enum State {
         why: String,
         /// Since when.
         since: Instant,
+        /// The node answered, and will not let this console in however often it asks.
+        refused: bool,
     },
 }
 
@@ -264,20 +266,25 @@ struct Connection {
     welcome: Arc<Welcome>,
 }
 
-/// Why a line is lost; the sentence is safe to show.
-struct Why(String);
+/// Why a line is lost, as a sentence that is safe to show, and whether it is for good.
+struct Why(String, bool);
 
 impl From<FrameError> for Why {
     fn from(error: FrameError) -> Self {
-        let mut why = error.to_string();
+        let mut why = match &error {
+            FrameError::Wire(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                format!("what answers there is no control port of a node ({error})")
+            }
+            error => error.to_string(),
+        };
         admit::clean(&mut why, 200);
-        Self(why)
+        Self(why, false)
     }
 }
 
 impl From<admit::TooMuch> for Why {
     fn from(error: admit::TooMuch) -> Self {
-        Self(error.to_string())
+        Self(error.to_string(), false)
     }
 }
 
@@ -294,14 +301,14 @@ impl Talk {
                 Err(why) => Err(why),
             };
             // Otherwise nobody holds the line any more.
-            let Err(Why(why)) = talked else { return };
+            let Err(Why(why, refused)) = talked else { return };
             tracing::debug!(address = ?self.spec.address, %why, "a node is not there");
             self.heard.send_modify(|heard| {
                 let since = match heard.state {
                     State::Lost { since, .. } => since,
                     State::Connecting | State::Live => Instant::now(),
                 };
-                heard.state = State::Lost { why, since };
+                heard.state = State::Lost { why, since, refused };
             });
             let luck = f64::from(random_bytes::<1>()[0]) / 510.0;
             tokio::time::sleep(back_off.mul_f64(0.5 + luck)).await;
@@ -319,7 +326,7 @@ impl Talk {
                 return Err(io(error));
             }
             Ok(wire) => wire.map_err(io)?,
-            Err(_) => return Err(Why("it does not answer: no connection within 2 s".into())),
+            Err(_) => return Err(Why("it does not answer: no connection within 2 s".into(), false)),
         };
         let tls = tls.clone();
         let welcomed = timeout(HANDSHAKE_WITHIN, async {
@@ -328,12 +335,13 @@ impl Talk {
             let connection = self.handshake(frames(wire, HELLO_BYTES_MAX)).await?;
             let node = connection.welcome.node;
             if !certified.is(node) {
-                return Err(Why(format!("it says that it is {node}, and has no certificate for that")));
+                return Err(Why(format!("it says that it is {node}, and has no certificate for that"), false));
             }
             Ok(connection)
         });
-        let connection =
-            welcomed.await.unwrap_or_else(|_| Err(Why("connected, but it does not answer within 2 s".into())))?;
+        let connection = welcomed
+            .await
+            .unwrap_or_else(|_| Err(Why("connected, but it does not answer within 2 s".into(), false)))?;
         let welcome = Arc::clone(&connection.welcome);
         self.heard.send_modify(|heard| {
             heard.state = State::Live;
@@ -364,11 +372,12 @@ impl Talk {
             session: *session,
             nonce,
         };
-        let closed = || Why("it closed the connection at once: is it the right port, and does it want TLS?".into());
+        let closed =
+            || Why("it closed the connection at once: is it the right port, and does it want TLS?".into(), false);
         writer.send(&hello).await?;
         let (node_nonce, proof_wanted) = match reader.next().await?.ok_or_else(closed)? {
             Challenge::Prove { version, .. } if version < VERSIONS.0 || version > VERSIONS.1 => {
-                return Err(Why(Refusal::Version.to_string()));
+                return Err(Why(Refusal::Version.to_string(), true));
             }
             Challenge::Prove { nonce, proof_wanted, .. } => (nonce, proof_wanted),
             Challenge::Refused(refusal) => return Err(self.refused(refusal)),
@@ -376,7 +385,7 @@ impl Talk {
         let claim = Claim { console_nonce: nonce, node_nonce, session: *session, access: self.access };
         let hmac = token.as_ref().map(|token| proof(token, &claim)).unwrap_or_default();
         if hmac.is_empty() && proof_wanted {
-            return Err(Why("it wants a token: name the file that holds yours with --token-file".into()));
+            return Err(Why("it wants a token: name the file that holds yours with --token-file".into(), true));
         }
         writer.send(&Proof { hmac }).await?;
         reader.set_max_bytes(FRAME_BYTES_MAX);
@@ -394,7 +403,12 @@ impl Talk {
         if refusal == Refusal::ChaosDisabled {
             self.access = self.access.min(Access::Operator);
         }
-        Why(refusal.to_string())
+        let for_good = match refusal {
+            Refusal::Version | Refusal::NotAllowed => true,
+            // It is asked again for less, or later.
+            Refusal::NotAConsole | Refusal::ChaosDisabled | Refusal::Full | Refusal::Starting => false,
+        };
+        Why(refusal.to_string(), for_good)
     }
 
     /// Speaks with the node until the connection is lost. `Ok`: nobody holds the line any more.
@@ -422,7 +436,7 @@ impl Talk {
         loop {
             tokio::select! {
                 said = reader.next::<FromNode>() => {
-                    let Some(said) = said? else { return Err(Why("it closed the connection".into())) };
+                    let Some(said) = said? else { return Err(Why("it closed the connection".into(), false)) };
                     heard_at = Instant::now();
                     let round_trip = match &said {
                         FromNode::Alive { echo: answered } if *answered == echo => Some(echo_sent.elapsed()),
@@ -450,7 +464,7 @@ impl Talk {
                 }
                 _ = alive.tick() => {
                     if heard_at.elapsed() > SILENT_MAX {
-                        return Err(Why(format!("it has said nothing for {} s", SILENT_MAX.as_secs())));
+                        return Err(Why(format!("it has said nothing for {} s", SILENT_MAX.as_secs()), false));
                     }
                     self.open.retain(|_, open| !open.asked.answer.is_closed());
                     echo += 1;
@@ -573,5 +587,5 @@ async fn send(writer: &mut FrameWriter, said: &FromConsole) -> Result<(), Why> {
 }
 
 fn stalled() -> Why {
-    Why("it takes in nothing any more".into())
+    Why("it takes in nothing any more".into(), false)
 }

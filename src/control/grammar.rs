@@ -258,11 +258,12 @@ fn print_rule(links: Links, rule: LinkRule) -> String {
     }
 }
 
-/// `80ms`, `5s`, `1500us`: the largest unit that is exact.
+/// `80ms`, `5s`, `15m`, `1500us`: the largest unit that is exact.
 #[must_use]
 pub fn print_time(us: u64) -> String {
     match us {
         0 => "0ms".into(),
+        us if us % 60_000_000 == 0 && us > 60_000_000 => format!("{}m", us / 60_000_000),
         us if us % 1_000_000 == 0 => format!("{}s", us / 1_000_000),
         us if us % 1_000 == 0 => format!("{}ms", us / 1_000),
         us => format!("{us}us"),

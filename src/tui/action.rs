@@ -204,7 +204,8 @@ impl Need {
         match self {
             Self::Arm => capabilities.arm.is_yes(),
             Self::Pause => capabilities.pause.is_yes(),
-            Self::Nothing | Self::Write | Self::Crash | Self::Restart | Self::Links | Self::Clock | Self::Pace => true,
+            Self::Restart => capabilities.restart.is_yes(),
+            Self::Nothing | Self::Write | Self::Crash | Self::Links | Self::Clock | Self::Pace => true,
         }
     }
 

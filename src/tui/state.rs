@@ -410,7 +410,8 @@ impl State {
     /// How old the picture is of a node that runs, as far as is known, if it is old.
     #[must_use]
     pub fn stale_us(&self, node: &NodeView) -> Option<u64> {
-        self.age_us(node).filter(|age| node.is_running() && *age >= STALE_US)
+        // Processes that stand still because they were told to are as they were.
+        self.age_us(node).filter(|age| node.is_running() && !self.view.stopped && *age >= STALE_US)
     }
 
     /// The selected node, if it is still a member.

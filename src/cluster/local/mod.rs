@@ -38,6 +38,8 @@ use crate::transport::mesh::{Mesh, QUEUE_CAPACITY};
 use door::Door;
 use hosts::{Common, Host};
 
+pub use view::writes;
+
 /// The most nodes that one process holds.
 pub const NODES_MAX: u64 = 25;
 
@@ -371,7 +373,7 @@ impl Hub {
             pace: Pace { cluster, real },
             stopped,
             seed: spec.seed,
-            writes: view::writes(&nodes, stopped, election_timeout_ticks),
+            writes: writes(&nodes, stopped, election_timeout_ticks),
             nodes,
             faults: self.faults.clone(),
             links,

@@ -114,7 +114,7 @@ pub(super) fn traffic<'a>(sent: impl Iterator<Item = &'a (NodeId, NodeId, Counts
 }
 
 /// Whether writes go through, by what the newest leader says about whom it hears.
-pub(in crate::cluster) fn writes(nodes: &[NodeView], stopped: bool, election_timeout_ticks: u64) -> WritesStand {
+pub fn writes(nodes: &[NodeView], stopped: bool, election_timeout_ticks: u64) -> WritesStand {
     let stalled = |why: String| WritesStand::Stalled { why };
     let quorum = nodes.len() / 2 + 1;
     let up = nodes.iter().filter(|node| node.is_running()).count();
@@ -132,6 +132,9 @@ pub(in crate::cluster) fn writes(nodes: &[NodeView], stopped: bool, election_tim
     let Some(leader) = leaders.max_by_key(|node| node.term) else {
         return stalled("no node leads: an election is under way".into());
     };
+    if leader.is_stale() {
+        return stalled(format!("nothing is heard of {}, which led term {}, for seconds", leader.id, leader.term));
+    }
     let hears = |peer: &&crate::raft::PeerStatus| peer.silent_ticks < election_timeout_ticks;
     let heard = leader.peers.iter().filter(hears).count() + 1;
     if heard < quorum {

@@ -45,6 +45,9 @@ use nodes::Nodes;
 /// How long the first answer of any address may take.
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long addresses are tried at which nobody listens: nodes that were started a moment ago are waited for.
+const NOBODY_FOR: Duration = Duration::from_secs(1);
+
 /// Real time between two pictures of a node, and of the cluster.
 const VIEW_EVERY: Duration = Duration::from_millis(50);
 
@@ -70,10 +73,10 @@ const OWN_ARM: Duration = Duration::from_mins(50);
 /// What can be done with a cluster that runs elsewhere.
 const CAPABILITIES: Capabilities = Capabilities {
     crash: Can::Yes,
-    restart: Can::No("a console cannot start a process elsewhere: start the node on its own machine"),
-    pause: Can::No("a console cannot pause a process elsewhere: use kill -STOP on its own machine"),
+    restart: Can::No("a process elsewhere is started there, on its own machine"),
+    pause: Can::No("a process elsewhere is paused there: kill -STOP on its own machine"),
     links: Can::Yes,
-    clock: Can::No("a cluster that runs elsewhere cannot be stopped: its clock is the world's"),
+    clock: Can::No("a cluster that runs elsewhere has no clock to stop"),
     pace: Can::No("a cluster that runs elsewhere keeps its pace"),
     disks: Can::Yes,
     arm: Can::Yes,
@@ -121,7 +124,8 @@ impl RemoteSpec {
     }
 }
 
-/// Attaches; fails when no address answers within five seconds. Must be called within a tokio runtime.
+/// Attaches; fails at once where all addresses refuse this console, after a second where nobody is there, and when none
+/// answers within five seconds. Must be called within a tokio runtime.
 pub async fn attach(spec: RemoteSpec) -> Result<(Session, Guard), ClusterError> {
     let clock = ClusterClock::new(1, 1);
     let addresses = spec.addresses.clone();
@@ -132,13 +136,20 @@ pub async fn attach(spec: RemoteSpec) -> Result<(Session, Guard), ClusterError> 
         if hub.nodes.lines().iter().any(nodes::NodeLine::is_live) {
             break;
         }
-        if started.elapsed() > FIRST_ANSWER_WITHIN {
-            let why = hub.nodes.lines().iter().filter_map(|line| match line.heard().state {
-                State::Lost { why, .. } => Some(format!("{}: {why}", line.address)),
-                State::Connecting => Some(format!("{}: no answer", line.address)),
+        let states: Vec<_> = hub.nodes.lines().iter().map(|line| (&line.address, line.heard().state)).collect();
+        let refused = states.iter().all(|(_, state)| matches!(state, State::Lost { refused: true, .. }));
+        let nobody = states.iter().all(|(_, state)| matches!(state, State::Lost { .. }));
+        let waited = started.elapsed();
+        if refused || nobody && waited > NOBODY_FOR || waited > FIRST_ANSWER_WITHIN {
+            let why = states.iter().filter_map(|(address, state)| match state {
+                State::Lost { why, .. } => Some(format!("{address}: {why}")),
+                State::Connecting => Some(format!("{address}: no answer")),
                 State::Live => None,
             });
             let why = why.collect::<Vec<_>>().join("; ");
+            if refused {
+                return Err(ClusterError::NotLetIn { why });
+            }
             return Err(ClusterError::NoAnswer { addresses: addresses.join(", "), why });
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -311,7 +311,7 @@ impl Nodes {
         let Some(line) = self.line(id) else {
             let trying = known_address.as_ref().and_then(|address| self.lines.iter().find(|l| l.address == *address));
             let (why, since) = match (trying.map(|line| line.heard.borrow().state.clone()), &known_address) {
-                (Some(State::Lost { why, since }), _) => (why, Some(since)),
+                (Some(State::Lost { why, since, .. }), _) => (why, Some(since)),
                 (Some(State::Connecting | State::Live), _) | (None, Some(_)) => (CONNECTING.to_owned(), None),
                 (None, None) => {
                     ("no node has told yet where it listens to consoles: name its address too".to_owned(), None)
@@ -336,7 +336,7 @@ impl Nodes {
         view.life = match heard.state {
             State::Live if of_this_life => view.life,
             State::Live | State::Connecting => Life::Starting,
-            State::Lost { why, since } => Life::Unreachable { since_us: self.since_us(since), why },
+            State::Lost { why, since, .. } => Life::Unreachable { since_us: self.since_us(since), why },
         };
         view.reach = Some(Reach {
             address,

@@ -5,7 +5,7 @@
 //! Kept true: a link that an operation would only slow beyond an election timeout counts as cut; what mends is no danger.
 //! Not here: who is asked (`dialog.rs`).
 
-use crate::control::{ClusterView, LinkRule, NodeView, Operation, Target};
+use crate::control::{ClusterView, Held, LinkRule, NodeView, Operation, Target};
 use crate::raft::NodeId;
 use crate::tui::clean::clean;
 use crate::tui::command;
@@ -195,6 +195,8 @@ pub fn of(view: &ClusterView, operation: &Operation) -> Option<Danger> {
         "until somebody lets it go on (P)"
     } else if then.gone.is_empty() {
         "until it is healed (H), its time is over, or this console is gone"
+    } else if view.held == Held::Remote {
+        "until somebody starts it again on its own machine"
     } else {
         "until somebody restarts it (r)"
     };

@@ -87,6 +87,12 @@ pub(super) fn act(state: &mut State, action: Act, key: Key) -> Vec<Effect> {
             choose(state, chosen)
         }
         (Dialog::Confirm(_), Act::Accept) => accept_confirm(state),
+        // A reason that is begun too early goes where it belongs.
+        (Dialog::Arm(arm), Act::Pick) if !matches!(key.code, Code::Char('o' | 'd')) => {
+            arm.field = Field::Reason;
+            edit(state, key);
+            Vec::new()
+        }
         (Dialog::Arm(arm), action) => {
             change_arm(arm, action, key);
             Vec::new()
@@ -214,7 +220,12 @@ fn line(dialog: &mut Dialog) -> Option<&mut Input> {
 pub(super) fn edit(state: &mut State, key: Key) {
     let Mode::Dialog(dialog) = &mut state.mode else { return };
     match dialog {
-        Dialog::Arm(arm) => arm.error = None,
+        Dialog::Arm(arm) => {
+            arm.error = None;
+            if arm.field == Field::What && matches!(key.code, Code::Char(_)) {
+                arm.field = Field::Reason;
+            }
+        }
         Dialog::Confirm(confirm) => confirm.error = None,
         Dialog::Pick(_) => {}
     }

@@ -47,8 +47,7 @@ pub(super) fn act(state: &mut State, action: Act, key: Key) -> Vec<Effect> {
         Act::Cancel => state.mode = Mode::Browse,
         Act::Apply => {
             if !draft.cuts() {
-                draft.complaint =
-                    Some("all nodes are in one group: move some with a to f, or heal with H on the main screen");
+                draft.complaint = Some("all nodes are in one group: move some with a to f (Esc H heals)");
                 return Vec::new();
             }
             let groups = draft.groups();

@@ -17,6 +17,8 @@ use crate::tui::theme::{Slot, Theme};
 
 type Line = Vec<Span>;
 
+/// Columns that an age and a round trip take at most.
+const HEARD: usize = 24;
 /// Columns of the word before a value.
 const LABEL: usize = 10;
 
@@ -164,8 +166,14 @@ fn life_lines(context: &Context<'_>, node: &NodeView, columns: u16) -> Vec<Line>
         let old =
             context.state.age_us(node).map_or_else(|| String::from("never heard"), |us| format!("age {}", age(us)));
         let round_trip = reach.round_trip_us.map_or_else(|| String::from(unknown), duration);
-        let at = format!("{}  {old}  rtt {round_trip}", or_unknown(&reach.address));
-        lines.extend(told("at", &at, Slot::Text, theme, columns));
+        let (address, heard) = (or_unknown(&reach.address), format!("{old}  rtt {round_trip}"));
+        // Numbers that change must not move lines: in a narrow panel they have one of their own.
+        if usize::from(columns) >= LABEL + address.chars().count() + 2 + HEARD {
+            lines.extend(told("at", &format!("{address}  {heard}"), Slot::Text, theme, columns));
+        } else {
+            lines.extend(told("at", &address, Slot::Text, theme, columns));
+            lines.extend(told("heard", &heard, Slot::Text, theme, columns));
+        }
         lines.extend(told("program", &format!("raft-tui {}", or_unknown(&reach.version)), Slot::Text, theme, columns));
     }
     for alarm in context.view.alarms.iter().filter(|alarm| alarm.node == node.id) {

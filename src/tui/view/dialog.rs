@@ -85,7 +85,7 @@ fn draw_arm(state: &State, arm: &Arm, theme: &Theme, area: Rect, buf: &mut Buffe
     say(&mut lines, theme, room, "cluster", &clean(&state.view.name), theme.style(Slot::Title));
     let what = match arm.access {
         Access::Chaos => "inject faults: crash, cut, delay; and all that operate may",
-        Access::Viewer | Access::Operator => "submit commands, restart nodes; no faults",
+        Access::Viewer | Access::Operator => "submit commands; no faults",
     };
     say(&mut lines, theme, room, "allows", what, text);
     let below = boxed(state, theme, area, buf, "Arm", &lines, 5);

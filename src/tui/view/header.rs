@@ -350,7 +350,7 @@ pub(super) fn draw_verdict(state: &State, theme: &Theme, area: Rect, buf: &mut B
         let style = theme.style(Slot::Chaos);
         statements.push(say(8, vec![span("CHAOS ENABLED", style)]));
     }
-    let faults = faults(state, theme, glyphs);
+    let faults = faults(state, theme, area.width, glyphs);
     if let Some(load) = view.load {
         let left = load.left_us.map_or_else(String::new, |us| format!(" for {}", duration(us)));
         statements.push(say(6, vec![span(format!("LOAD {}/s{left}", load.per_second), theme.style(Slot::Info))]));
@@ -373,7 +373,7 @@ pub(super) fn draw_verdict(state: &State, theme: &Theme, area: Rect, buf: &mut B
     }
 }
 
-fn faults(state: &State, theme: &Theme, glyphs: &Glyphs) -> Statement {
+fn faults(state: &State, theme: &Theme, columns: u16, glyphs: &Glyphs) -> Statement {
     let faults = &state.view.faults;
     let style: Style = theme.style(Slot::Warn);
     if faults.is_empty() {
@@ -383,7 +383,11 @@ fn faults(state: &State, theme: &Theme, glyphs: &Glyphs) -> Statement {
     let text = format!("FAULTS {}: {}", faults.len(), list.join("; "));
     let first: Vec<String> = faults.iter().map(|fault| clean(&fault.text)).collect();
     let left = faults[0].left_us.map(|us| format!(" {}", duration(state.left_us(us) / 1_000_000 * 1_000_000)));
-    let named = format!("{}{}", cut(&first.join("; "), 18, glyphs), left.unwrap_or_default());
+    let named = format!(
+        "{}{}",
+        cut(&first.join("; "), 18 + columns.saturating_sub(USUAL) / 3, glyphs),
+        left.unwrap_or_default()
+    );
     let short = vec![span(format!("FAULTS {}: {named}", faults.len()), style)];
     Statement { keep: 8, long: vec![span(text, style)], short }
 }

@@ -54,7 +54,10 @@ fn draw_lines(state: &State, theme: &Theme, title: &str, lines: &[Vec<Span>], ar
 
 fn load(state: &State, theme: &Theme) -> Vec<Span> {
     let text = state.view.load.map_or_else(
-        || String::from("off, a starts it"),
+        || {
+            let may = state.view.mode.allows(Access::Operator);
+            String::from(if may { "off, a starts it" } else { "off" })
+        },
         |load| {
             format!(
                 "{}/s{}",
@@ -100,11 +103,12 @@ fn faults(state: &State, theme: &Theme) -> Vec<Vec<Span>> {
         .faults
         .iter()
         .map(|fault| {
-            vec![
-                span(format!("#{} ", fault.number), muted),
-                span(fault_words(state, fault), warn),
-                span(format!("  since {}", stamp(fault.since_us)), muted),
-            ]
+            let mut line = vec![span(format!("#{} ", fault.number), muted), span(fault_words(state, fault), warn)];
+            // What is left says more than when it began.
+            if fault.left_us.is_none() {
+                line.push(span(format!("  since {}", stamp(fault.since_us)), muted));
+            }
+            line
         })
         .collect();
     let is_allowed = state.view.mode.allows(Access::Chaos);
@@ -119,7 +123,8 @@ fn faults(state: &State, theme: &Theme) -> Vec<Vec<Span>> {
         lines.push(vec![span("alarm ", theme.style(Slot::Bad)), span(alarm_words(alarm), theme.style(Slot::Text))]);
     }
     if !state.view.data_dir.is_empty() {
-        lines.push(vec![span("data  ", muted), span(clean(&state.view.data_dir), theme.style(Slot::Text))]);
+        let word = if state.view.held == Held::Remote { "attached  " } else { "data  " };
+        lines.push(vec![span(word, muted), span(clean(&state.view.data_dir), theme.style(Slot::Text))]);
     }
     lines
 }

@@ -70,3 +70,22 @@ fn no_child_outlives_a_console_that_was_killed_not_even_a_paused_one() {
         std::thread::sleep(Duration::from_millis(50));
     }
 }
+
+#[test]
+fn each_life_of_a_child_writes_a_trace_of_its_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trace = folder.path().join("trace");
+    let name = trace.display().to_string();
+    let arguments = ["--processes", "--pace", "real", "--nodes", "3", "--trace", &name];
+    let script = "wait leader\n crash n2\n restart n2\n wait converged\n submit SET a 1\n";
+    let (said, status) = run_plain(&arguments, script, folder.path());
+    assert!(status.success(), "{said}");
+    for (node, life) in [(1, 1), (2, 1), (2, 2), (3, 1)] {
+        let file = raft_tui::cluster::process::trace_file(&trace, raft_tui::raft::NodeId(node), life);
+        let lines = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        // What was killed may have written nothing yet.
+        assert!(life == 1 && node == 2 || lines.lines().count() > 1, "{}: {lines}", file.display());
+        assert!(lines.lines().next().is_none_or(|line| line.starts_with('{')), "{lines}");
+    }
+    assert!(!trace.exists(), "nothing is written where no node writes");
+}

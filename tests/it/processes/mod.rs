@@ -13,6 +13,7 @@ mod nemesis;
 mod netns;
 mod node;
 mod power;
+mod screens;
 mod scripts;
 mod sim;
 mod terminal;

@@ -250,7 +250,8 @@ fn what_takes_the_leader_wants_its_name() {
     let mut screen = armed("3c");
     assert_eq!(screen.asked(), []);
     let picture = screen.picture();
-    for text in ["crash n3", "takes the leader", "1 of 5 nodes", "prod-eu", "until somebody restarts it", "type n3"] {
+    for text in ["crash n3", "takes the leader", "1 of 5 nodes", "prod-eu", "until somebody starts it again", "type n3"]
+    {
         assert!(picture.contains(text), "{text} is missing:\n{picture}");
     }
     assert!(picture.contains("n1 n2 n4 n5 can elect"), "{picture}");
@@ -542,4 +543,76 @@ fn a_missing_capability_comes_before_a_missing_right() {
     let mut screen = Screen::with(80, 24, views::attached(), capabilities);
     screen.keys("P");
     assert!(screen.shows(&["P: a cluster that runs elsewhere"]), "{}", screen.picture());
+}
+
+#[test]
+fn a_reason_that_is_begun_too_early_goes_where_it_belongs() {
+    let mut screen = Screen::new(80, 24, views::attached());
+    screen.keys("Aadd a key<enter>");
+    let reason = String::from("add a key");
+    assert_eq!(screen.asked(), [Operation::Arm { access: Access::Operator, duration_us: 900_000_000, reason }]);
+    screen.keys("Ahealth<enter>");
+    assert!(
+        matches!(&screen.asked()[..], [Operation::Arm { reason, .. }] if reason == "health"),
+        "{}",
+        screen.picture()
+    );
+}
+
+#[test]
+fn what_cannot_be_done_elsewhere_is_not_hinted_and_said_in_one_line() {
+    let mut screen = Screen::with(80, 24, views::drill(), remote());
+    assert!(!screen.shows(&["r restart"]) && screen.shows(&["c crash"]), "{}", screen.picture());
+    for key in ["r", "P", " "] {
+        screen.keys(if key == " " { "<space>" } else { key });
+        assert!(!screen.picture().lines().last().is_some_and(|line| line.contains('…')), "{}", screen.picture());
+    }
+    let mut confirm = armed("3c");
+    assert!(confirm.shows(&["until somebody starts it again on its own machine"]), "{}", confirm.picture());
+    confirm.keys("<esc>");
+}
+
+fn remote() -> raft_tui::control::Capabilities {
+    raft_tui::control::Capabilities {
+        crash: Can::Yes,
+        restart: Can::No("a process elsewhere is started there, on its own machine"),
+        pause: Can::No("a process elsewhere is paused there: kill -STOP on its own machine"),
+        links: Can::Yes,
+        clock: Can::No("a cluster that runs elsewhere has no clock to stop"),
+        pace: Can::No("a cluster that runs elsewhere keeps its pace"),
+        disks: Can::Yes,
+        arm: Can::Yes,
+    }
+}
+
+#[test]
+fn a_round_trip_that_grows_moves_no_lines() {
+    let rows = |us| {
+        let mut view = views::attached();
+        for node in &mut view.nodes {
+            node.reach.as_mut().expect("it is heard").round_trip_us = Some(us);
+        }
+        let picture = Screen::new(120, 40, view).picture();
+        picture.lines().position(|line| line.contains("program ")).unwrap_or_else(|| panic!("{picture}"))
+    };
+    assert_eq!(rows(900), rows(123_456));
+}
+
+#[test]
+fn who_stands_still_on_purpose_is_not_called_stale() {
+    let mut view = views::half_heard();
+    view.held = Held::Processes;
+    view.stopped = true;
+    let screen = Screen::new(120, 40, view);
+    assert!(!screen.shows(&["stale"]), "{}", screen.picture());
+}
+
+#[test]
+fn a_leader_of_which_nothing_is_heard_takes_no_writes() {
+    use raft_tui::control::WritesStand;
+    let writes = |view: &ClusterView| raft_tui::cluster::local::writes(&view.nodes, view.stopped, 15);
+    let mut view = views::attached();
+    assert_eq!(writes(&view), WritesStand::Available);
+    view.nodes[2].reach.as_mut().expect("it is heard").age_us = Some(2_100_000);
+    assert!(matches!(writes(&view), WritesStand::Stalled { why } if why.contains("n3")));
 }
