@@ -143,7 +143,6 @@ fn what_clients_saw_is_linearizable_whatever_happens_to_processes_and_links() {
         }
     }
     console.good("heal");
-    console.good("wait converged timeout 60s");
     // What was asked of clients is over: the load writes its last lines and ends.
     let lasted = started.elapsed().as_secs();
     let pid = rustix::process::Pid::from_child(&load);
@@ -156,6 +155,7 @@ fn what_clients_saw_is_linearizable_whatever_happens_to_processes_and_links() {
         assert!(over.elapsed() < PATIENCE, "the load does not end");
         std::thread::sleep(Duration::from_millis(20));
     };
+    console.good("wait converged timeout 60s");
     assert!(status.success(), "the load ended with {status}");
     let records = history::read(&std::fs::read_to_string(&file).expect("a history")).expect("a history");
     let summary = judge(&records).unwrap_or_else(|violation| {
