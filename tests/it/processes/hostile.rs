@@ -285,15 +285,17 @@ async fn write(mut console: Console, writer: u64, writes: Arc<Mutex<Writes>>, en
     }
 }
 
-async fn converged(controls: &[u16]) -> Vec<Picture> {
+/// Their pictures once all have applied the same, and at least up to `index`: pictures are some time apart.
+async fn converged(controls: &[u16], index: u64) -> Vec<Picture> {
     let begun = Instant::now();
     loop {
         let mut pictures = Vec::new();
         for control in controls {
             pictures.push(picture(*control).await);
         }
-        let applied = |picture: &Picture| picture.view.applied;
-        if pictures.iter().all(|picture| applied(picture) == applied(&pictures[0]) && picture.view.leader.is_some()) {
+        let applied = pictures[0].view.applied;
+        let level = |picture: &Picture| picture.view.applied == applied && picture.view.leader.is_some();
+        if applied.0 >= index && pictures.iter().all(level) {
             return pictures;
         }
         assert!(begun.elapsed() < PATIENCE, "the nodes do not come together");
@@ -312,15 +314,22 @@ async fn whoever_reaches_the_ports_brings_about_no_election_no_write_and_no_grow
     let (viewer, operator) = (token(1).to_hex(), token(2).to_hex());
     write_secret(&tokens, &format!("viewer vera {viewer}\noperator otto {operator}\n"));
     let mut members = three(root.path(), &["--pace", "1/4", "--token-file", tokens.to_str().expect("text")]);
-    // What n3 says to n1, and what somebody says to a console port, is written down on the way.
-    let between = Middle::before(members[&1].listen).await;
-    members.get_mut(&3).expect("n3").peers.insert(1, between.port);
+    // What the others say to n1, and what somebody says to a console port, is written down on the way.
+    let mut ways = BTreeMap::new();
+    for id in [2, 3] {
+        let way = Middle::before(members[&1].listen).await;
+        members.get_mut(&id).expect("it is one of three").peers.insert(1, way.port);
+        ways.insert(id, way);
+    }
     let mut running: BTreeMap<u64, Running> = members.iter().map(|(id, member)| (*id, member.start())).collect();
     let controls: Vec<_> = members.values().map(|member| member.control).collect();
-    let before = converged(&controls).await;
+    let before = converged(&controls, 0).await;
     let leader = before[0].view.leader.expect("there is one");
     let term = before[0].view.term;
     let lead = members[&leader.0].control;
+    // Followers speak with their leader only: one of the two has much to say to n1, whoever leads.
+    let talker = if leader == NodeId(2) { NodeId(2) } else { NodeId(3) };
+    let between = &ways[&talker.0];
 
     let overheard = Middle::before(lead).await;
     let (writes, enough) = (Arc::<Mutex<Writes>>::default(), Arc::<AtomicBool>::default());
@@ -355,11 +364,11 @@ async fn whoever_reaches_the_ports_brings_about_no_election_no_write_and_no_grow
     for control in &controls {
         wishers.spawn(wish_for_everything(*control));
     }
-    // Meanwhile bits change on the way from n3 to n1, one connection after the other.
+    // Meanwhile bits change on that way to n1, one connection after the other.
     for number in 1..=3 {
         between.alter.store(true, Relaxed);
         while between.altered.load(Relaxed) < number {
-            assert!(begun.elapsed() < PATIENCE, "n3 says nothing to n1");
+            assert!(begun.elapsed() < PATIENCE, "{talker} says nothing to n1");
             sleep(Duration::from_millis(20)).await;
         }
         sleep(Duration::from_secs(1)).await;
@@ -385,7 +394,10 @@ async fn whoever_reaches_the_ports_brings_about_no_election_no_write_and_no_grow
     for (id, process) in &mut running {
         assert!(!process.has_ended(), "n{id} has ended");
     }
-    let after = converged(&controls).await;
+    let writes = std::mem::take(&mut *writes.lock().expect("nobody panicked"));
+    let (first, last) = (writes.acknowledged.first_key_value(), writes.acknowledged.last_key_value());
+    let (first, last) = (*first.expect("one").0, *last.expect("one").0);
+    let after = converged(&controls, last).await;
     for picture in &after {
         assert_eq!((picture.view.leader, picture.view.term), (Some(leader), term), "there was an election");
     }
@@ -399,10 +411,7 @@ async fn whoever_reaches_the_ports_brings_about_no_election_no_write_and_no_grow
     assert!(knocks >= 200, "only {knocks} knocks");
     assert!(during as u64 >= 10 * lasted.as_secs(), "{during} writes in {lasted:?}");
 
-    let writes = std::mem::take(&mut *writes.lock().expect("nobody panicked"));
     assert!(writes.longest_gap < Duration::from_secs(5), "no write for {:?}", writes.longest_gap);
-    let (first, last) = (writes.acknowledged.first_key_value(), writes.acknowledged.last_key_value());
-    let (first, last) = (*first.expect("one").0, *last.expect("one").0);
     assert_eq!(last - first + 1, writes.acknowledged.len() as u64, "something else is in the log");
     let mut state = KvStore::default();
     for (index, command) in &writes.acknowledged {
@@ -412,10 +421,11 @@ async fn whoever_reaches_the_ports_brings_about_no_election_no_write_and_no_grow
         assert_eq!(picture.view.applied.0, last, "something else was applied");
         assert_eq!(picture.view.digest.0, state.digest(), "the state is not what was acknowledged");
     }
-    // Who repeats what n3 said is named, until n3 comes itself.
+    // Who repeats what a node said is named, until that node comes itself.
     knock(SocketAddr::from((Ipv4Addr::LOCALHOST, ports[0])), &recorded[0]).await;
     let begun = Instant::now();
-    while !picture(controls[0]).await.alarms.iter().any(|alarm| alarm.text.contains("repeats what n3 once said")) {
+    let named = format!("repeats what {talker} once said");
+    while !picture(controls[0]).await.alarms.iter().any(|alarm| alarm.text.contains(&named)) {
         assert!(begun.elapsed() < PATIENCE, "nobody is named");
     }
 
