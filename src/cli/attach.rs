@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::filter::Targets;
 
-use super::{Color, Exit, Showing};
+use super::Exit;
+use super::show::ShowArguments;
 use crate::cluster::remote::{self, RemoteSpec};
 use crate::control::tokens::{Tokens, is_name};
 use crate::control::{Access, words};
-use crate::telemetry;
 use crate::transport::net::Tcp;
 use crate::transport::tls::Tls;
 
@@ -46,33 +45,9 @@ pub struct AttachArguments {
     #[arg(long, value_name = "TIME", value_parser = fault_ttl)]
     pub fault_ttl: Option<Duration>,
 
-    /// Sentences instead of a screen; commands from standard input [chosen by itself without a terminal]
-    #[arg(long)]
-    pub plain: bool,
-
-    /// As --plain, one JSON object a line
-    #[arg(long)]
-    pub json: bool,
-
-    /// Colours: default, dark, light, or a TOML file
-    #[arg(long, value_name = "NAME|FILE", default_value = "default")]
-    pub theme: String,
-
-    /// How many colours the terminal has; `NO_COLOR` in the environment counts as none
-    #[arg(long, value_name = "DEPTH", value_enum, default_value_t = Color::Auto)]
-    pub color: Color,
-
-    /// Draw with ASCII only
-    #[arg(long)]
-    pub ascii: bool,
-
-    /// Where the log goes [default: a temporary file that goes when all went well]
-    #[arg(long, value_name = "FILE")]
-    pub log_file: Option<PathBuf>,
-
-    /// What is logged: error, warn, info, debug, trace, or a list
-    #[arg(long, value_name = "LEVEL", default_value = telemetry::DEFAULT_LEVEL, value_parser = telemetry::parse_level)]
-    pub log_level: Targets,
+    /// How it is shown.
+    #[command(flatten)]
+    pub show: ShowArguments,
 }
 
 /// What can be wanted.
@@ -149,13 +124,5 @@ impl AttachArguments {
 /// Attaches, and serves the console until it ends; the cluster stays as it is.
 pub fn run(arguments: &AttachArguments) -> anyhow::Result<Exit> {
     let spec = arguments.spec()?;
-    let AttachArguments { plain, json, theme, color, ascii, log_file, log_level, .. } = arguments;
-    let showing = Showing {
-        plain: *plain,
-        json: *json,
-        screen: super::screen(theme, *color, *ascii),
-        log_file: log_file.clone().unwrap_or_else(|| telemetry::default_file(None)),
-        log_level: log_level.clone(),
-    };
-    showing.run(async move { Ok(remote::attach(spec).await?) }, || None)
+    arguments.show.run(None, async move { Ok(remote::attach(spec).await?) }, || None)
 }

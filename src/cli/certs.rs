@@ -85,12 +85,15 @@ pub fn run(arguments: &CertsArguments, out: &mut dyn Write) -> anyhow::Result<Ex
     }
     File::open(folder).and_then(|folder| folder.sync_all()).with_context(|| format!("syncing {}", folder.display()))?;
 
-    let last = nodes.last().copied().unwrap_or(NodeId(1));
+    let of_nodes = |ending: &str| match nodes.last() {
+        Some(last) if *last != NodeId(1) => format!("n1.{ending} to {last}.{ending}"),
+        Some(_) | None => format!("n1.{ending}"),
+    };
     writeln!(out, "In {}, for development only, good until {}:", folder.display(), last_year())?;
     writeln!(out, "  ca.pem               whom to believe: every node and console gets it (--tls-ca)")?;
     writeln!(out, "  ca.key               signs certificates: keep it away from nodes, or remove it")?;
-    writeln!(out, "  n1.pem to {last}.pem   who a node is: each node gets its own (--tls-cert)")?;
-    writeln!(out, "  n1.key to {last}.key   the secret that goes with it (--tls-key)")?;
+    writeln!(out, "  {:<20} who a node is: each node gets its own (--tls-cert)", of_nodes("pem"))?;
+    writeln!(out, "  {:<20} the secret that goes with it (--tls-key)", of_nodes("key"))?;
     for console in &arguments.consoles {
         writeln!(out, "  {console}.pem, {console}.key   who a console is, with its secret")?;
     }

@@ -12,32 +12,29 @@ pub mod headless;
 pub mod lines;
 pub mod node;
 pub mod plain;
+pub mod show;
 pub mod sim;
 pub mod trace;
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand, ValueEnum};
-use tracing_subscriber::filter::Targets;
+use clap::{Parser, Subcommand};
 
 use crate::cluster::local;
 use crate::cluster::process::{self, ProcessSpec};
-use crate::cluster::{Disks, Guard, Session, Spec};
+use crate::cluster::{Disks, Spec};
 use crate::control::{Pace, words};
-use crate::telemetry::{self, Telemetry};
 use crate::text::{is_safe, sanitize_str};
-use crate::tui::theme::Depth;
-use crate::tui::{self, TuiOptions};
 
 pub use exit::Exit;
+use show::ShowArguments;
 use trace::TraceFile;
 
 /// Watch, understand, break and mend a Raft cluster.
@@ -65,14 +62,6 @@ pub struct Arguments {
     #[arg(long, short = 'n', value_name = "1..25", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=25))]
     pub nodes: u64,
 
-    /// Sentences instead of a screen; commands from standard input [chosen by itself without a terminal]
-    #[arg(long)]
-    pub plain: bool,
-
-    /// As --plain, one JSON object a line
-    #[arg(long)]
-    pub json: bool,
-
     /// How fast cluster time runs: real, 1/10, 2 [default: 1/5, so that elections can be followed by eye]
     #[arg(long, value_name = "PACE", value_parser = pace)]
     pub pace: Option<Pace>,
@@ -93,26 +82,9 @@ pub struct Arguments {
     #[arg(long, value_name = "ENTRIES", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub snapshot_entries: u64,
 
-    /// Colours: default, dark, light, or a TOML file
-    #[arg(long, value_name = "NAME|FILE", default_value = "default")]
-    pub theme: String,
-
-    /// How many colours the terminal has; `NO_COLOR` in the environment counts as none
-    #[arg(long, value_name = "DEPTH", value_enum, default_value_t = Color::Auto)]
-    pub color: Color,
-
-    /// Draw with ASCII only
-    #[arg(long)]
-    pub ascii: bool,
-
-    /// Where the log goes [default: raft-tui.log in the data folder, or a temporary file that goes when all
-    /// went well]
-    #[arg(long, value_name = "FILE")]
-    pub log_file: Option<PathBuf>,
-
-    /// What is logged: error, warn, info, debug, trace, or a list such as `info,raft_tui::node=debug`
-    #[arg(long, value_name = "LEVEL", default_value = telemetry::DEFAULT_LEVEL, value_parser = telemetry::parse_level)]
-    pub log_level: Targets,
+    /// How it is shown.
+    #[command(flatten)]
+    pub show: ShowArguments,
 
     /// What the nodes do, for programs: one JSON object a line, docs/formats.md says which; with --processes a file a
     /// node, FILE.n1 …, and FILE.n1.2 once it was restarted
@@ -163,29 +135,9 @@ const EXAMPLES: &str = "Examples:
 const LINK_DELAY_US: u64 = 15_000;
 /// Most entries that stay in a log behind a snapshot.
 const KEEP_ENTRIES_MAX: u64 = 5_000;
+
 /// How long what is left of the program may take when the session is over: a node that hangs, a read of standard input.
 const LEFTOVERS: Duration = Duration::from_millis(50);
-/// How long nodes get to close their stores when the console was closed.
-const CLOSING: Duration = Duration::from_secs(6);
-/// The same when a signal ended it or the terminal is gone.
-const CLOSING_IN_A_HURRY: Duration = Duration::from_millis(600);
-
-/// How many colours to use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// As many as the terminal seems to have.
-    Auto,
-    /// 24 bits.
-    Truecolor,
-    /// The fixed palette of 256.
-    #[value(name = "256")]
-    Ansi256,
-    /// The terminal's own sixteen.
-    #[value(name = "16")]
-    Ansi16,
-    /// None: bold, underlined and reversed only.
-    None,
-}
 
 fn pace(text: &str) -> Result<Pace, words::WordError> {
     words::pace(text).map(|(cluster, real)| Pace { cluster, real })
@@ -205,12 +157,6 @@ impl Arguments {
     #[must_use]
     pub fn pace(&self) -> Pace {
         self.pace.unwrap_or(Pace::PEOPLE)
-    }
-
-    /// Whether sentences are wanted rather than a screen, given whether standard output is a terminal.
-    #[must_use]
-    pub const fn is_plain(&self, on_a_terminal: bool) -> bool {
-        self.plain || self.json || !on_a_terminal
     }
 
     /// The cluster that is wanted.
@@ -233,18 +179,6 @@ impl Arguments {
             keep_entries: (self.snapshot_entries / 10).min(KEEP_ENTRIES_MAX),
             ..Spec::new(self.nodes)
         }
-    }
-
-    /// How the screen is wanted.
-    #[must_use]
-    pub fn screen(&self) -> TuiOptions {
-        screen(&self.theme, self.color, self.ascii)
-    }
-
-    /// Where the log goes.
-    #[must_use]
-    pub fn log_file(&self) -> PathBuf {
-        self.log_file.clone().unwrap_or_else(|| telemetry::default_file(self.data_dir.as_deref()))
     }
 }
 
@@ -288,36 +222,19 @@ fn said_once(error: &anyhow::Error) -> String {
     said
 }
 
-fn screen(theme: &str, color: Color, ascii: bool) -> TuiOptions {
-    let depth = match color {
-        Color::Auto => None,
-        Color::Truecolor => Some(Depth::True),
-        Color::Ansi256 => Some(Depth::Indexed),
-        Color::Ansi16 => Some(Depth::Sixteen),
-        Color::None => Some(Depth::Mono),
-    };
-    TuiOptions { theme: theme.to_owned(), depth, ascii, ..TuiOptions::default() }
-}
-
 /// Starts the cluster and serves it until it ends.
 fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     // Processes write traces of their own.
     let here = arguments.trace.as_deref().filter(|_| !arguments.processes);
     let trace = here.map(|file| TraceFile::create(file, arguments.trace_messages)).transpose()?;
     let spec = Spec { trace: trace.as_ref().map(TraceFile::sink), ..arguments.spec() };
-    let showing = Showing {
-        plain: arguments.plain,
-        json: arguments.json,
-        screen: arguments.screen(),
-        log_file: arguments.log_file(),
-        log_level: arguments.log_level.clone(),
-    };
+    let data_dir = arguments.data_dir.as_deref();
     let finish = move || trace.map(TraceFile::finish);
     if !arguments.processes {
-        return showing.run(async { Ok(local::start(spec)?) }, finish);
+        return arguments.show.run(data_dir, async { Ok(local::start(spec)?) }, finish);
     }
     let program = std::env::current_exe().context("finding this program")?;
-    let log_level = Some(arguments.log_level.to_string());
+    let log_level = Some(arguments.show.log_level.to_string());
     let (trace, trace_messages) = (arguments.trace.clone(), arguments.trace_messages);
     let spec = ProcessSpec { program, cluster: spec, keep: arguments.keep, log_level, trace, trace_messages };
     let attach = Arc::new(OnceLock::new());
@@ -328,81 +245,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         let _ = told.set(attach);
         Ok((session, guard))
     };
-    let exit = showing.run(start, finish);
+    let exit = arguments.show.run(data_dir, start, finish);
     if let Some(attach) = attach.get().filter(|_| arguments.keep) {
         // Nobody is left to tell when standard error is closed.
         let _ = writeln!(io::stderr(), "the nodes keep running; {attach}");
     }
     exit
-}
-
-/// How a session is shown, and where the log of it goes.
-struct Showing {
-    plain: bool,
-    json: bool,
-    screen: TuiOptions,
-    log_file: PathBuf,
-    log_level: Targets,
-}
-
-impl Showing {
-    /// Starts a session and serves it until it ends; `finish` is asked what went wrong besides.
-    fn run(
-        self,
-        start: impl Future<Output = anyhow::Result<(Session, Guard)>>,
-        finish: impl FnOnce() -> Option<anyhow::Result<()>>,
-    ) -> anyhow::Result<Exit> {
-        let Self { plain, json, screen, log_file, log_level } = self;
-        let telemetry = Telemetry::start(&log_level)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
-        let exit = runtime.block_on(async {
-            let end = end_signal().context("listening to signals")?;
-            let mut end = pin!(end);
-            let screen = (!(plain || json || !io::stdout().is_terminal())).then_some(screen);
-            if let Some(options) = &screen {
-                tui::check(options)?;
-            }
-            let (session, guard) = tokio::select! {
-                started = start => started?,
-                () = &mut end => return Ok(Exit::Failed),
-            };
-            if let Err(error) = telemetry.open(&log_file) {
-                drop(session);
-                // A temporary data folder is removed at the end of the cluster.
-                let _ = tokio::time::timeout(CLOSING, guard.ended()).await;
-                return Err(error.into());
-            }
-            telemetry::install_panic_hook(log_file, tui::restore);
-            if let Some(options) = screen {
-                return show(options, session, guard).await;
-            }
-            let form = if json { lines::Form::Json } else { lines::Form::Sentences };
-            let input = tokio::io::BufReader::new(tokio::io::stdin());
-            let went = plain::run_plain(session, input, tokio::io::stdout(), form, end).await;
-            // The cluster has been told to end, and was waited for as long as this way of ending allows.
-            let trouble = tokio::time::timeout(LEFTOVERS, guard.ended()).await.ok().flatten();
-            anyhow::Ok(match trouble {
-                Some(trouble) if matches!(went, Exit::Fine | Exit::Failed) => Exit::of_trouble(trouble),
-                _ => went,
-            })
-        });
-        runtime.shutdown_timeout(LEFTOVERS);
-        let exit = match (finish(), exit) {
-            (Some(Err(error)), Ok(Exit::Fine | Exit::Failed)) => Err(error),
-            (Some(_) | None, exit) => exit,
-        };
-        telemetry.close(matches!(exit, Ok(Exit::Fine)));
-        exit
-    }
-}
-
-/// Opens the console, and stops the cluster when it is closed.
-async fn show(options: TuiOptions, session: Session, guard: Guard) -> anyhow::Result<Exit> {
-    let ended = tui::run(session, options).await?;
-    // The session is gone with the console, so the cluster is stopping. A signal leaves it less time.
-    let patience = if ended == tui::Ended::Asked { CLOSING } else { CLOSING_IN_A_HURRY };
-    let trouble = tokio::time::timeout(patience, guard.ended()).await.ok().flatten();
-    Ok(trouble.map_or(Exit::Fine, Exit::of_trouble))
 }
 
 /// Ready when the system or the user asks the program to end.

@@ -7,6 +7,7 @@ mod clients;
 pub mod folder;
 pub mod host;
 pub mod local;
+mod members;
 pub mod process;
 pub mod remote;
 mod waits;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Hub;
 use crate::cluster::clients::{Load, LoadCount};
+use crate::cluster::members::{Members, Sides, names};
 use crate::cluster::waits::Wait;
 use crate::control::{
     Answer, Can, Life, LinkRule, Links, Operation, OperationId, Pace, Request, Target, What, grammar,
@@ -61,13 +62,13 @@ impl Hub {
     fn carry_out(&mut self, id: OperationId, operation: Operation, text: String) -> Carried {
         match operation {
             Operation::Submit { command, via } => {
-                self.known(via)?;
+                self.members().known(via)?;
                 let (clients, tell) = (self.clients.clone(), self.teller(id));
                 tokio::spawn(async move { tell(clients.submit(command, via).await).await });
                 Ok(None)
             }
             Operation::Read { query, via, level } => {
-                self.known(via)?;
+                self.members().known(via)?;
                 let (clients, tell) = (self.clients.clone(), self.teller(id));
                 tokio::spawn(async move { tell(clients.read(query, via, level).await).await });
                 Ok(None)
@@ -82,7 +83,7 @@ impl Hub {
                 Ok(Some("this cluster is the console's own: nothing to arm".into()))
             }
             Operation::Isolate(target) => {
-                let nodes = self.targets(target)?;
+                let nodes = self.members().targets(target)?;
                 let mut rules = self.common.mesh.rules();
                 for node in &nodes {
                     rules.set(Links::Of(*node), LinkRule::Cut { kind: None });
@@ -94,7 +95,7 @@ impl Hub {
             }
             Operation::Partition(groups) => self.partition(&groups, text),
             Operation::Link { links, rule } => {
-                self.known_links(links)?;
+                self.members().known_links(links)?;
                 let mut rules = self.common.mesh.rules();
                 rules.set(links, rule);
                 self.common.mesh.set_rules(rules);
@@ -107,7 +108,7 @@ impl Hub {
                 Ok(Some("all faults are healed".into()))
             }
             Operation::HealLinks(links) => {
-                self.known_links(links)?;
+                self.members().known_links(links)?;
                 let mut rules = self.common.mesh.rules();
                 rules.heal(links);
                 self.common.mesh.set_rules(rules);
@@ -115,7 +116,7 @@ impl Hub {
                 Ok(Some(format!("{links} is healed")))
             }
             Operation::SlowDisk { node, delay_us } => {
-                let nodes = self.targets(node)?;
+                let nodes = self.members().targets(node)?;
                 for node in &nodes {
                     let real_us = self.common.clock.real_us(delay_us);
                     if let Some(host) = self.hosts.get(node) {
@@ -132,7 +133,7 @@ impl Hub {
                 Ok(Some(format!("each write of {names} takes {} ms longer", delay_us / 1000)))
             }
             Operation::FailDisk(target) => {
-                let nodes = self.targets(target)?;
+                let nodes = self.members().targets(target)?;
                 for node in &nodes {
                     if let Some(host) = self.hosts.get(node) {
                         host.fail_next_write();
@@ -189,47 +190,18 @@ impl Hub {
         }
     }
 
-    fn known(&self, node: Option<NodeId>) -> Result<(), String> {
-        match node {
-            Some(node) if !self.hosts.contains_key(&node) => Err(self.no_such(node)),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn no_such(&self, node: NodeId) -> String {
-        format!("there is no {node}; the nodes are n1 to n{}", self.hosts.len())
-    }
-
-    fn known_links(&self, links: Links) -> Result<(), String> {
-        match links {
-            Links::One { from, to } | Links::Between(from, to) => {
-                self.known(Some(from))?;
-                self.known(Some(to))?;
-                if from == to { Err(format!("{from} has no link to itself")) } else { Ok(()) }
-            }
-            Links::Of(node) => self.known(Some(node)),
-            Links::All => Ok(()),
-        }
-    }
-
-    fn targets(&self, target: Target) -> Result<Vec<NodeId>, String> {
-        match target {
-            Target::Node(node) => self.known(Some(node)).map(|()| vec![node]),
-            Target::All => Ok(self.common_members()),
-            Target::Leader => {
-                let leaders = self.hosts.values().filter(|host| host.life == Life::Running).filter_map(|host| {
-                    let status = &host.last_report.as_ref()?.status;
-                    (status.role == Role::Leader).then_some((status.hard_state.current_term, host.id))
-                });
-                let leader = leaders.max().map(|(_, leader)| vec![leader]);
-                leader.ok_or_else(|| "no node leads now; `wait leader` waits for one".to_owned())
-            }
-        }
+    fn members(&self) -> Members {
+        let leaders = self.hosts.values().filter(|host| host.life == Life::Running).filter_map(|host| {
+            let status = &host.last_report.as_ref()?.status;
+            (status.role == Role::Leader).then_some((status.hard_state.current_term, host.id))
+        });
+        let leader = leaders.max().map(|(_, leader)| leader);
+        Members::new(self.common_members(), leader)
     }
 
     fn crash(&mut self, id: OperationId, target: Target) -> Carried {
         self.publish();
-        let mut nodes: BTreeSet<_> = self.targets(target)?.into_iter().collect();
+        let mut nodes: BTreeSet<_> = self.members().targets(target)?.into_iter().collect();
         nodes.retain(|node| self.hosts.get(node).is_some_and(super::Host::is_alive));
         if nodes.is_empty() {
             return Err(format!("{target} does not run; restart it first"));
@@ -243,7 +215,7 @@ impl Hub {
     }
 
     fn restart(&mut self, id: OperationId, target: Target) -> Carried {
-        let mut nodes: BTreeSet<_> = self.targets(target)?.into_iter().collect();
+        let mut nodes: BTreeSet<_> = self.members().targets(target)?.into_iter().collect();
         nodes.retain(|node| self.hosts.get(node).is_some_and(|host| !host.is_alive()));
         if nodes.is_empty() {
             return match target {
@@ -266,7 +238,7 @@ impl Hub {
         let pending = std::mem::take(&mut self.pending);
         for one in pending {
             let hosts = || one.nodes.iter().filter_map(|node| self.hosts.get(node));
-            let names = names(&one.nodes.iter().copied().collect::<Vec<_>>());
+            let names = names(&one.nodes);
             match one.what {
                 PendingWhat::Crash if hosts().all(|host| !host.ending) => {
                     self.answer(one.id, Answer::Done(format!("{names} crashed")));
@@ -297,19 +269,7 @@ impl Hub {
     }
 
     fn partition(&mut self, groups: &[Vec<NodeId>], text: String) -> Carried {
-        let mut seen = BTreeSet::new();
-        for node in groups.iter().flatten() {
-            self.known(Some(*node))?;
-            if !seen.insert(*node) {
-                return Err(format!("{node} is in two groups; a node is on one side"));
-            }
-        }
-        let rest: Vec<_> = self.common_members().into_iter().filter(|node| !seen.contains(node)).collect();
-        let mut groups = groups.to_vec();
-        // One group alone means: these against all others.
-        if groups.len() == 1 && !rest.is_empty() {
-            groups.push(rest.clone());
-        }
+        let Sides { groups, told } = self.members().sides(groups)?;
         let mut rules = self.common.mesh.rules();
         // A new partition takes the place of an old one.
         let cuts: Vec<_> =
@@ -327,15 +287,7 @@ impl Hub {
             !(fault.text.starts_with("partition") || fault.text.starts_with("isolate") || is_whole_cut(&fault.text))
         });
         self.add_fault(text);
-        let quorum = self.hosts.len() / 2 + 1;
-        let sides: Vec<_> = groups
-            .iter()
-            .map(|group| {
-                let has = if group.len() >= quorum { "a majority" } else { "no majority" };
-                format!("{} ({has})", names(group))
-            })
-            .collect();
-        Ok(Some(format!("cut into {}", sides.join(" | "))))
+        Ok(Some(told))
     }
 
     fn heal(&mut self) {
@@ -403,9 +355,4 @@ impl Hub {
 
 fn is_whole_cut(text: &str) -> bool {
     text.starts_with("cut") && !text.contains("type=")
-}
-
-fn names(nodes: &[NodeId]) -> String {
-    let names: Vec<_> = nodes.iter().map(ToString::to_string).collect();
-    names.join(" ")
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::faults::{is_nothing, takes_quorum, touched};
 use super::{ANSWER_WITHIN, Armed, Hub};
 use crate::cluster::clients::{Load, LoadCount};
+use crate::cluster::members::{Members, Sides, names};
 use crate::cluster::process::Supervisor;
 use crate::cluster::waits::Wait;
 use crate::control::client::Lost;
@@ -77,11 +78,6 @@ fn said(refusals: &[(NodeId, String)]) -> String {
     said.join("; ")
 }
 
-fn names<'a>(nodes: impl IntoIterator<Item = &'a NodeId>) -> String {
-    let names: Vec<_> = nodes.into_iter().map(ToString::to_string).collect();
-    names.join(" ")
-}
-
 /// What an operation takes.
 const fn needed(operation: &Operation) -> Access {
     match operation {
@@ -123,7 +119,7 @@ impl Hub {
     fn carry_out(&mut self, id: OperationId, operation: Operation, text: String) -> Carried {
         match operation {
             Operation::Submit { command, via } => {
-                self.known(via)?;
+                self.meant().known(via)?;
                 let (clients, observations) = (self.clients.clone(), self.observations.clone());
                 tokio::spawn(async move {
                     let answer = clients.submit(command, via).await;
@@ -133,7 +129,7 @@ impl Hub {
                 Ok(None)
             }
             Operation::Read { query, via, level } => {
-                self.known(via)?;
+                self.meant().known(via)?;
                 let (clients, observations) = (self.clients.clone(), self.observations.clone());
                 tokio::spawn(async move {
                     let answer = clients.read(query, via, level).await;
@@ -146,14 +142,14 @@ impl Hub {
             Operation::Pause(target) => self.pause(target, true),
             Operation::Unpause(target) => self.pause(target, false),
             Operation::Isolate(target) => {
-                let nodes = self.targets(target)?;
+                let nodes = self.meant().targets(target)?;
                 let links = nodes.iter().map(|node| (Links::Of(*node), LinkRule::Cut { kind: None })).collect();
                 let done = format!("{} is cut off from all others", names(&nodes));
                 Ok(self.put_links(id, text, links, Vec::new(), done))
             }
             Operation::Partition(groups) => self.partition(id, &groups, text),
             Operation::Link { links, rule } => {
-                self.known_links(links)?;
+                self.meant().known_links(links)?;
                 if is_nothing(rule) {
                     return Ok(self.thin(id, links, Some(rule)));
                 }
@@ -162,12 +158,12 @@ impl Hub {
             }
             Operation::Heal => Ok(self.heal(id)),
             Operation::HealLinks(links) => {
-                self.known_links(links)?;
+                self.meant().known_links(links)?;
                 Ok(self.thin(id, links, None))
             }
             Operation::SlowDisk { node, delay_us } => self.slow_disk(id, node, delay_us, text),
             Operation::FailDisk(target) => {
-                let nodes = self.targets(target)?;
+                let nodes = self.meant().targets(target)?;
                 if let Some(supervisor) = &mut self.supervisor {
                     supervisor.expect_halt(&nodes);
                 }
@@ -256,37 +252,8 @@ impl Hub {
         self.supervisor.as_ref().map_or_else(|| self.nodes.ids(), Supervisor::ids)
     }
 
-    fn known(&self, node: Option<NodeId>) -> Result<(), String> {
-        let members = self.members();
-        match node {
-            Some(node) if !members.contains(&node) => {
-                Err(format!("there is no {node}; the nodes are {}", names(&members)))
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn known_links(&self, links: Links) -> Result<(), String> {
-        match links {
-            Links::One { from, to } | Links::Between(from, to) => {
-                self.known(Some(from))?;
-                self.known(Some(to))?;
-                if from == to { Err(format!("{from} has no link to itself")) } else { Ok(()) }
-            }
-            Links::Of(node) => self.known(Some(node)),
-            Links::All => Ok(()),
-        }
-    }
-
-    fn targets(&self, target: Target) -> Result<Vec<NodeId>, String> {
-        match target {
-            Target::Node(node) => self.known(Some(node)).map(|()| vec![node]),
-            Target::All => Ok(self.members()),
-            Target::Leader => {
-                let leader = self.nodes.leader().map(|leader| vec![leader]);
-                leader.ok_or_else(|| "no node leads now; `wait leader` waits for one".to_owned())
-            }
-        }
+    fn meant(&self) -> Members {
+        Members::new(self.members(), self.nodes.leader())
     }
 
     /// The facts on which a node was chosen. Whoever says `all` means them whatever they are.
@@ -295,7 +262,7 @@ impl Hub {
     }
 
     fn crash(&mut self, id: OperationId, target: Target) -> Carried {
-        let nodes = self.targets(target)?;
+        let nodes = self.meant().targets(target)?;
         if let Some(supervisor) = &mut self.supervisor {
             let nodes: Vec<_> = nodes.into_iter().filter(|node| supervisor.is_alive(*node)).collect();
             if nodes.is_empty() {
@@ -333,7 +300,7 @@ impl Hub {
     }
 
     fn restart(&mut self, id: OperationId, target: Target) -> Carried {
-        let nodes = self.targets(target)?;
+        let nodes = self.meant().targets(target)?;
         let view = self.published.borrow().clone();
         let Some(supervisor) = &mut self.supervisor else { return Err(no(super::CAPABILITIES.restart)) };
         // A node that has halted tells so for a moment before its process ends.
@@ -395,7 +362,7 @@ impl Hub {
     }
 
     fn pause(&mut self, target: Target, pause: bool) -> Carried {
-        let nodes = self.targets(target)?;
+        let nodes = self.meant().targets(target)?;
         let Some(supervisor) = &mut self.supervisor else { return Err(no(super::CAPABILITIES.pause)) };
         let nodes: Vec<_> = nodes.into_iter().filter(|node| supervisor.is_alive(*node)).collect();
         if nodes.is_empty() {
@@ -429,33 +396,14 @@ impl Hub {
     }
 
     fn partition(&mut self, id: OperationId, groups: &[Vec<NodeId>], text: String) -> Carried {
-        let mut seen = BTreeSet::new();
-        for node in groups.iter().flatten() {
-            self.known(Some(*node))?;
-            if !seen.insert(*node) {
-                return Err(format!("{node} is in two groups; a node is on one side"));
-            }
-        }
-        let members = self.members();
-        let rest: Vec<_> = members.iter().copied().filter(|node| !seen.contains(node)).collect();
-        let mut groups = groups.to_vec();
-        // One group alone means: these against all others.
-        if groups.len() == 1 && !rest.is_empty() {
-            groups.push(rest);
-        }
-        let mut rules = Rules::new(members.iter().copied(), 0);
+        let Sides { groups, told } = self.meant().sides(groups)?;
+        let mut rules = Rules::new(self.members(), 0);
         rules.partition(&groups);
         // A new partition takes the place of an old one.
         let cut = (LinkRule::Cut { kind: None },);
         let whole = |rules: &[(Links, LinkRule)]| !rules.is_empty() && rules.iter().all(|(_, rule)| (*rule,) == cut);
         let instead_of = self.own.all.iter().filter(|fault| whole(&fault.links)).map(|fault| fault.number).collect();
-        let quorum = members.len() / 2 + 1;
-        let sides = groups.iter().map(|group| {
-            let has = if group.len() >= quorum { "a majority" } else { "no majority" };
-            format!("{} ({has})", names(group))
-        });
-        let done = format!("cut into {}", sides.collect::<Vec<_>>().join(" | "));
-        Ok(self.put_links(id, text, rules.list().collect(), instead_of, done))
+        Ok(self.put_links(id, text, rules.list().collect(), instead_of, told))
     }
 
     fn put_links(
@@ -537,7 +485,7 @@ impl Hub {
     }
 
     fn slow_disk(&mut self, id: OperationId, target: Target, delay_us: u64, text: String) -> Carried {
-        let nodes: BTreeSet<_> = self.targets(target)?.into_iter().collect();
+        let nodes: BTreeSet<_> = self.meant().targets(target)?.into_iter().collect();
         let slow = self.own.all.iter().filter(|fault| fault.disk_delay_us.is_some() && fault.nodes.is_subset(&nodes));
         let instead_of: Vec<_> = slow.map(|fault| fault.number).collect();
         let done = format!("each write of {} takes {} ms longer", names(&nodes), delay_us / 1000);
