@@ -29,7 +29,7 @@ use super::{admit, pictures};
 use crate::raft::{Epoch, NodeId};
 use crate::transport::frame::{FrameError, FrameReader, FrameWriter, frames};
 use crate::transport::net::Net;
-use crate::transport::tls::Tls;
+use crate::transport::tls::{Distrust, Tls};
 
 /// How long a connection may take.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(2);
@@ -331,7 +331,10 @@ impl Talk {
         let tls = tls.clone();
         let welcomed = timeout(HANDSHAKE_WITHIN, async {
             let Some(tls) = tls else { return self.handshake(frames(wire, HELLO_BYTES_MAX)).await };
-            let (wire, certified) = tls.connect(wire).await.map_err(io)?;
+            let (wire, certified) = tls.connect(wire).await.map_err(|error| match Distrust::of(&error) {
+                Some(Distrust::OfTheirs(why)) => Why(format!("its certificate {why}"), false),
+                Some(Distrust::OfOurs(_)) | None => io(error),
+            })?;
             let connection = self.handshake(frames(wire, HELLO_BYTES_MAX)).await?;
             let node = connection.welcome.node;
             if !certified.is(node) {
