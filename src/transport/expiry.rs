@@ -10,6 +10,10 @@ use std::path::Path;
 pub const WARNED_DAYS: u64 = 30;
 
 const DAY_SECONDS: u64 = 86_400;
+
+/// Days from 0000-03-01.
+const UNTIL_1970: u64 = 719_468;
+
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 const VERSION: u8 = 0xA0;
@@ -68,8 +72,7 @@ impl Ends {
         // Years that begin in March have their odd day at the end.
         let (years, months) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
         let days = years * 365 + years / 4 - years / 100 + years / 400 + (months * 153 + 2) / 5 + day - 1;
-        const UNTIL_1970: u64 = 719_468;
-        let seconds = (days.checked_sub(UNTIL_1970)?) * DAY_SECONDS + hour * 3_600 + minute * 60 + second;
+        let seconds = days.checked_sub(UNTIL_1970)? * DAY_SECONDS + hour * 3_600 + minute * 60 + second;
         Some(Self { seconds, date: (year, month, day) })
     }
 

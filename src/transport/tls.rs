@@ -169,11 +169,17 @@ impl Distrust {
 
 /// The CA of a cluster and, for nodes, a certificate of their own.
 pub struct Tls {
-    files: Option<Files>,
+    files: Files,
     in_force: RwLock<Arc<Material>>,
 }
 
-struct Files {
+enum Files {
+    Node(NodeFiles),
+    /// Of a CA alone.
+    Console(PathBuf),
+}
+
+struct NodeFiles {
     ca: PathBuf,
     cert: PathBuf,
     key: PathBuf,
@@ -202,31 +208,40 @@ struct Own {
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.files.is_some() { "Tls(with a certificate)" } else { "Tls(trusting)" })
+        f.write_str(match self.files {
+            Files::Node(_) => "Tls(with a certificate)",
+            Files::Console(_) => "Tls(trusting)",
+        })
     }
 }
 
 impl Tls {
     /// Reads the CA's certificate, one's own certificate (with those between it and the CA, if any) and its key.
     pub fn load(ca: &Path, cert: &Path, key: &Path) -> Result<Self, TlsError> {
-        let files = Files { ca: ca.to_owned(), cert: cert.to_owned(), key: key.to_owned() };
+        let files = NodeFiles { ca: ca.to_owned(), cert: cert.to_owned(), key: key.to_owned() };
         let material = files.read()?.understood(&files)?;
-        Ok(Self { files: Some(files), in_force: RwLock::new(Arc::new(material)) })
+        Ok(Self { files: Files::Node(files), in_force: RwLock::new(Arc::new(material)) })
     }
 
     /// Reads the CA's certificate only, for consoles without a certificate: such can connect, and nothing else.
     pub fn trusting(ca: &Path) -> Result<Self, TlsError> {
-        let provider = Arc::new(crypto::ring::default_provider());
-        let client = client(&provider, Arc::new(roots(ca, &certificates(ca, &read(ca)?)?)?));
-        let client = client.map_err(|error| no_certificate(ca, &error))?.with_no_client_auth();
-        let material = Material { connector: connector(client), doors: None, own: None };
-        Ok(Self { files: None, in_force: RwLock::new(Arc::new(material)) })
+        let material = Material::trusting(ca)?;
+        Ok(Self { files: Files::Console(ca.to_owned()), in_force: RwLock::new(Arc::new(material)) })
+    }
+
+    /// Reads the file of a console again, which may hold another CA by now. One that is no good changes nothing.
+    pub fn trust_anew(&self) {
+        if let Files::Console(ca) = &self.files
+            && let Ok(material) = Material::trusting(ca)
+        {
+            self.put_in_force(material);
+        }
     }
 
     /// Reads the files of a node again, and uses what is in them from now on if that is something else than before, and
     /// others would believe it. An error changes nothing.
     pub fn renew(&self, node: NodeId) -> Result<bool, TlsError> {
-        let Some(files) = &self.files else { return Ok(false) };
+        let Files::Node(files) = &self.files else { return Ok(false) };
         let found = files.read()?;
         if self.material().own.as_ref().is_some_and(|own| own.digests == found.digests()) {
             return Ok(false);
@@ -235,7 +250,7 @@ impl Tls {
         if let Some(own) = &material.own {
             own.check(files, node)?;
         }
-        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(material);
+        self.put_in_force(material);
         Ok(true)
     }
 
@@ -243,7 +258,7 @@ impl Tls {
     #[must_use]
     pub fn endings(&self, now: SystemTime) -> Vec<String> {
         let material = self.material();
-        let (Some(files), Some(own)) = (&self.files, &material.own) else { return Vec::new() };
+        let (Files::Node(files), Some(own)) = (&self.files, &material.own) else { return Vec::new() };
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let cert = "put a renewed certificate there, with its key: it is taken up without a restart";
         let ca =
@@ -272,12 +287,23 @@ impl Tls {
         Ok((Box::new(stream), name))
     }
 
+    fn put_in_force(&self, material: Material) {
+        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(material);
+    }
+
     fn material(&self) -> Arc<Material> {
         Arc::clone(&self.in_force.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Material {
+    fn trusting(ca: &Path) -> Result<Self, TlsError> {
+        let provider = Arc::new(crypto::ring::default_provider());
+        let client = client(&provider, Arc::new(roots(ca, &certificates(ca, &read(ca)?)?)?));
+        let client = client.map_err(|error| no_certificate(ca, &error))?.with_no_client_auth();
+        Ok(Self { connector: connector(client), doors: None, own: None })
+    }
+
     fn doors(&self) -> io::Result<&Doors> {
         self.doors.as_ref().ok_or_else(|| io::Error::other("without a certificate nobody can be let in"))
     }
@@ -285,7 +311,7 @@ impl Material {
 
 impl Own {
     /// Whether another node would believe it to be `node`'s.
-    fn check(&self, files: &Files, node: NodeId) -> Result<(), TlsError> {
+    fn check(&self, files: &NodeFiles, node: NodeId) -> Result<(), TlsError> {
         let unsigned = |why: &dyn fmt::Display| TlsError::Unsigned {
             cert: files.cert.clone(),
             ca: files.ca.clone(),
@@ -306,7 +332,7 @@ impl Own {
     }
 }
 
-impl Files {
+impl NodeFiles {
     fn read(&self) -> Result<Found, TlsError> {
         let about = fs::metadata(&self.key);
         let about = about.map_err(|source| TlsError::Read { path: self.key.clone(), source })?;
@@ -329,7 +355,7 @@ impl Found {
         [&self.ca, &self.cert, &self.key].map(|bytes| xxh3_128(bytes))
     }
 
-    fn understood(&self, files: &Files) -> Result<Material, TlsError> {
+    fn understood(&self, files: &NodeFiles) -> Result<Material, TlsError> {
         let provider = Arc::new(crypto::ring::default_provider());
         let believed = certificates(&files.ca, &self.ca)?;
         let roots = Arc::new(roots(&files.ca, &believed)?);

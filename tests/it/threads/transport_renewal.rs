@@ -81,6 +81,14 @@ fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
 }
 
+fn yesterday() -> Duration {
+    now().checked_sub(DAY).unwrap()
+}
+
+fn before_the_end(days: u32) -> Duration {
+    THE_END.checked_sub(days * DAY).unwrap()
+}
+
 fn far() -> Duration {
     now() + 1_000 * DAY
 }
@@ -164,7 +172,7 @@ fn what_does_not_fit_leaves_the_old_in_force_and_is_an_alarm_until_it_does() {
     wrong(&["n1.pem is not the certificate of n1"]);
     fs::copy(Authority::new(far()).file("ca.pem"), &ca).unwrap();
     wrong(&["n1.pem", "ca.pem", "must be signed by a CA in that file"]);
-    live.sign(N1, now() - DAY);
+    live.sign(N1, yesterday());
     wrong(&["n1.pem", "expired"]);
 
     // A new pair is not wrong, and neither is a second CA beside the first.
@@ -180,13 +188,13 @@ fn a_certificate_that_ends_within_thirty_days_is_named_with_what_to_do() {
     let renewal = Renewal::new(live.load(N1), N1);
     let at = |when: Duration| alarms(&renewal, UNIX_EPOCH + when);
     let file = live.file("n1.pem").display().to_string();
-    assert_eq!(at(THE_END - 30 * DAY), "");
+    assert_eq!(at(before_the_end(30)), "");
     let remedy = "put a renewed certificate there, with its key: it is taken up without a restart";
     assert_eq!(
-        at(THE_END - 30 * DAY + Duration::from_secs(1)),
+        at(before_the_end(30) + Duration::from_secs(1)),
         format!("the certificate in {file} ends on 2130-01-02 (29 days left); {remedy}")
     );
-    assert!(at(THE_END - DAY).contains("(1 day left)"));
+    assert!(at(before_the_end(1)).contains("(1 day left)"));
     assert!(at(THE_END).contains("ends on 2130-01-02 (less than a day left)"));
     assert!(at(THE_END + Duration::from_secs(1)).contains("has expired: it ended on 2130-01-02 (less than a day ago)"));
     assert!(at(THE_END + 3 * DAY).contains("(2 days ago)"));
@@ -232,7 +240,7 @@ fn ends_are_read_from_any_certificate_and_from_nothing_else() {
 #[tokio::test]
 async fn an_expired_certificate_of_a_peer_is_an_alarm_that_says_so() {
     let (live, book) = (Authority::both(far()), Book::default());
-    live.sign(N2, now() - DAY);
+    live.sign(N2, yesterday());
     let mut one = End::open(&book, with(&book, N1, &live.load(N1))).await;
     let mut two = End::open(&book, with(&book, N2, &live.load(N2))).await;
     until("the one that is good says so", || {
@@ -251,7 +259,7 @@ async fn an_expired_certificate_of_a_peer_is_an_alarm_that_says_so() {
 #[tokio::test]
 async fn a_console_says_that_the_certificate_of_a_node_has_expired() {
     let live = Authority::new(far());
-    live.sign(N1, now() - DAY);
+    live.sign(N1, yesterday());
     let tls = live.load(N1);
     let mut door = Tcp.listen("127.0.0.1:0").await.unwrap();
     let trusting = Tls::trusting(&live.file("ca.pem")).unwrap();
@@ -267,6 +275,33 @@ async fn a_console_says_that_the_certificate_of_a_node_has_expired() {
     })
     .await;
     doorkeeper.abort();
+}
+
+#[tokio::test]
+async fn a_console_reads_its_ca_again_when_it_does_not_believe_a_node() {
+    let (live, other) = (Authority::both(far()), Authority::new(far()));
+    let tls = live.load(N1);
+    let mut door = Tcp.listen("127.0.0.1:0").await.unwrap();
+    let believed = other.file("ca.pem");
+    let trusting = Tls::trusting(&believed).unwrap();
+    let line = Line::open(LineSpec { tls: Some(Arc::new(trusting)), ..scripted::spec(door.address().to_string()) });
+    let doorkeeper = tokio::spawn(async move {
+        loop {
+            let (wire, _) = door.accept().await.unwrap();
+            if tls.accept_console(wire).await.is_ok() {
+                return;
+            }
+        }
+    });
+    until("it is told", || match &line.heard().borrow().state {
+        State::Lost { why, .. } => why.contains("its certificate is not signed by the CA that is believed here"),
+        State::Connecting | State::Live => false,
+    })
+    .await;
+    assert!(!doorkeeper.is_finished());
+    fs::copy(live.file("ca.pem"), believed).unwrap();
+    until("it is believed", || doorkeeper.is_finished()).await;
+    doorkeeper.await.unwrap();
 }
 
 fn made(out: PathBuf, renew: bool) -> anyhow::Result<String> {
