@@ -94,9 +94,7 @@ pub fn sentence(happened: &Happened) -> Option<String> {
             Life::Halted { why } => Some(format!("{node} halts: {}", safe(why))),
         },
         What::Note { node, note } => Some(format!("{node}: {}", safe(note))),
-        What::Applied { node, index, command } => {
-            Some(format!("entry {index} is applied, by {node} first: {}", quote(command)))
-        }
+        What::Applied { node, index, command, .. } => Some(format!("{node} applies entry {index}: {}", quote(command))),
         What::Faults { what } => Some(format!("by the operator: {}", safe(what))),
         What::Clock { what } => Some(safe(what)),
         What::Dropped { from, to, kind, count } => match kind {
@@ -116,6 +114,12 @@ pub fn sentence(happened: &Happened) -> Option<String> {
             | MessageKind::ReadIndexReply => None,
         },
     }
+}
+
+/// Whether people are told of an event.
+#[must_use]
+pub fn is_told(node: NodeId, event: &Event) -> bool {
+    event_sentence(node, event).is_some()
 }
 
 /// A sentence for a node that takes part again without having been started anew: nothing else tells of it.

@@ -482,10 +482,12 @@ pub enum What {
     },
     /// A client's command was applied.
     Applied {
-        /// The first node that applied it.
+        /// The node that tells: the first that applied it, where all of them are in this process.
         node: NodeId,
         /// Where in the log.
         index: Index,
+        /// Where the command before it is. What lies between is no client's.
+        after: Index,
         /// The command in words.
         command: String,
     },

@@ -267,9 +267,9 @@ impl Hub {
             Observed::Event { node, at_us, event } => self.tell_at(at_us, What::Node { node, event }),
             Observed::Applied { node, at_us, index, command } => {
                 if index > self.applied_told {
-                    self.applied_told = index;
+                    let after = std::mem::replace(&mut self.applied_told, index);
                     let command = kv::describe_command(&command);
-                    self.tell_at(at_us, What::Applied { node, index, command });
+                    self.tell_at(at_us, What::Applied { node, index, after, command });
                 }
             }
         }

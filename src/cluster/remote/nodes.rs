@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::cluster::local::view::unknown;
 use crate::control::client::{Asker, Heard, Line, LineSpec, State, Told};
-use crate::control::protocol::{Member, Picture, Standing};
+use crate::control::protocol::{Detail, Member, Picture, Standing};
 use crate::control::{Alarm, Happened, Life, NodeView, Reach, What, admit};
 use crate::raft::{Epoch, NodeId, Role, Term};
 
@@ -70,6 +70,8 @@ pub(super) struct Nodes {
     two_leaders: Option<Alarm>,
     /// Since when a member is not heard that has no line.
     unheard_since: BTreeMap<NodeId, u64>,
+    /// The node that is asked to tell of clients' commands.
+    teller: Option<NodeId>,
 }
 
 impl Nodes {
@@ -85,6 +87,7 @@ impl Nodes {
             led: BTreeMap::new(),
             two_leaders: None,
             unheard_since: BTreeMap::new(),
+            teller: None,
         };
         for address in addresses {
             nodes.open(address);
@@ -164,6 +167,20 @@ impl Nodes {
         }
         self.drop_doubles();
         self.watch_leaders();
+        self.choose_teller();
+    }
+
+    /// All nodes apply the same commands: the leader, which is the first, tells of them; while there is none, who told
+    /// before, or any.
+    fn choose_teller(&mut self) {
+        let Detail::Events { every_ms } = self.spec.detail else { return };
+        let anyone = || self.lines.iter().filter(|line| line.is_live()).find_map(NodeLine::node);
+        let before = self.teller.filter(|node| self.live(*node).is_some());
+        self.teller = self.leader().or(before).or_else(anyone);
+        for line in &self.lines {
+            let tells = self.teller.is_some() && line.node() == self.teller;
+            line.line.follow(if tells { Detail::Everything { every_ms } } else { self.spec.detail });
+        }
     }
 
     fn refuse_foreign(&mut self) {

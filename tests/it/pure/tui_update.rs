@@ -12,7 +12,12 @@ use crate::support::screen::Screen;
 use crate::support::views;
 
 fn applied(number: u64, at_us: u64) -> Observation {
-    let what = What::Applied { node: NodeId(3), index: Index(number), command: format!("SET k{number} v") };
+    let what = What::Applied {
+        node: NodeId(3),
+        index: Index(number),
+        after: Index::ZERO,
+        command: format!("SET k{number} v"),
+    };
     Observation::Happened(Arc::new(Happened { number, at_us, what }))
 }
 
