@@ -21,6 +21,9 @@ const TAKEN_AT_ONCE: usize = 1_024;
 /// Most terms of which it is remembered who led.
 const LED_MAX: usize = 1_000;
 
+/// So many alarms about leaders are kept, the first: one is enough to stop a cluster.
+const TWO_LEADERS_MAX: usize = 8;
+
 /// Said of a node before the first try has come to its end.
 const CONNECTING: &str = "connecting";
 
@@ -67,7 +70,7 @@ pub(super) struct Nodes {
     foreign: BTreeMap<String, Alarm>,
     /// Who led which term, to see what cannot be.
     led: BTreeMap<Term, NodeId>,
-    two_leaders: Option<Alarm>,
+    two_leaders: Vec<Alarm>,
     /// Since when a member is not heard that has no line.
     unheard_since: BTreeMap<NodeId, u64>,
     /// The node that is asked to tell of clients' commands.
@@ -85,7 +88,7 @@ impl Nodes {
             cluster: None,
             foreign: BTreeMap::new(),
             led: BTreeMap::new(),
-            two_leaders: None,
+            two_leaders: Vec::new(),
             unheard_since: BTreeMap::new(),
             teller: None,
         };
@@ -226,7 +229,10 @@ impl Nodes {
                     "{} and {led} both led term {}: that cannot be (§5.2); stop the cluster and keep its disks and logs",
                     view.id, view.term
                 );
-                self.two_leaders = Some(Alarm { node: view.id, text });
+                let alarm = Alarm { node: view.id, text };
+                if !self.two_leaders.contains(&alarm) && self.two_leaders.len() < TWO_LEADERS_MAX {
+                    self.two_leaders.push(alarm);
+                }
             }
         }
         while self.led.len() > LED_MAX {
