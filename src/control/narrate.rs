@@ -8,7 +8,7 @@ use super::observation::{Happened, Life, What, WritesStand};
 use super::operation::Answer;
 use crate::machine::kv;
 use crate::raft::event::{IgnoredWhy, Mode, Refusal, StepDown};
-use crate::raft::{Cause, Event, EventKind, MessageKind, NodeId};
+use crate::raft::{Cause, Event, EventKind, MessageKind, NodeId, Term};
 use crate::text::{clip, is_safe, sanitize_str};
 
 /// Cluster time of one tick, in milliseconds.
@@ -120,6 +120,33 @@ pub fn sentence(happened: &Happened) -> Option<String> {
 #[must_use]
 pub fn is_told(node: NodeId, event: &Event) -> bool {
     event_sentence(node, event).is_some()
+}
+
+/// What a node does again and again while it finds no leader, and changes nothing by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Vain {
+    /// Its election timeout is over.
+    TimesOut,
+    /// It asks for pre-votes.
+    Asks,
+    /// It refuses this node its pre-vote.
+    Refuses(NodeId),
+    /// It got too few.
+    GivesUp,
+}
+
+/// Who does so in which term, where this is such a thing: many of them in a row may be told as one.
+#[must_use]
+pub fn in_vain(happened: &Happened) -> Option<(NodeId, Term, Vain)> {
+    let What::Node { node, event } = &happened.what else { return None };
+    let vain = match &event.kind {
+        EventKind::ElectionTimeout { .. } => Vain::TimesOut,
+        EventKind::BecamePreCandidate { .. } => Vain::Asks,
+        EventKind::VoteRefused { candidate, pre: true, .. } => Vain::Refuses(*candidate),
+        EventKind::BecameFollower { leader: None } if is_pre_vote_reply(event.cause) => Vain::GivesUp,
+        _ => return None,
+    };
+    Some((*node, event.term, vain))
 }
 
 /// A sentence for a node that takes part again without having been started anew: nothing else tells of it.
@@ -298,6 +325,10 @@ const fn follows(cause: Cause) -> bool {
             | Cause::Boot
             | Cause::Machine
     )
+}
+
+const fn is_pre_vote_reply(cause: Cause) -> bool {
+    matches!(cause, Cause::Message { kind: MessageKind::PreVoteReply, .. })
 }
 
 const fn asked_for_a_vote(cause: Cause) -> bool {
