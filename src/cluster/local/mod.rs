@@ -26,8 +26,8 @@ use super::folder::Folder;
 use super::waits::{self, Wait};
 use super::{ClusterError, Guard, Session, Spec};
 use crate::control::{
-    ActiveFault, Answer, Can, Capabilities, ClusterView, Happened, Held, Life, LinkState, Mode, NodeView, Observation,
-    OperationId, Pace, Request, What, WritesStand,
+    Access, ActiveFault, Answer, Can, Capabilities, ClusterView, Happened, Held, Life, LinkState, Mode, NodeView,
+    Observation, OperationId, Pace, Request, What, WritesStand,
 };
 use crate::machine::kv;
 use crate::node::driver::{Ended, Observed, Stop, Trouble};
@@ -140,6 +140,7 @@ pub(super) fn empty_view() -> ClusterView {
         held: Held::Lab,
         mode: Mode::Own,
         chaos: true,
+        may: Access::Chaos,
         alarms: Vec::new(),
         console_bytes_per_second: None,
     }
@@ -385,6 +386,7 @@ impl Hub {
             held: Held::Lab,
             mode: Mode::Own,
             chaos: true,
+            may: Access::Chaos,
             alarms: Vec::new(),
             console_bytes_per_second: None,
         }

@@ -510,6 +510,16 @@ impl Hub {
         }
     }
 
+    /// The most that can be armed; as long as no node has said what it grants, what it was asked for.
+    fn may(&self) -> Access {
+        if self.supervisor.is_some() {
+            return Access::Chaos;
+        }
+        let granted = |line: &nodes::NodeLine| line.heard().welcome.map(|welcome| welcome.access);
+        let most = self.nodes.lines().iter().filter_map(granted).max();
+        most.map_or(self.spec.access, |most| most.min(self.spec.access))
+    }
+
     fn node_views(&mut self) -> Vec<NodeView> {
         let mut views = self.nodes.views();
         if let Some(supervisor) = &self.supervisor {
@@ -578,6 +588,7 @@ impl Hub {
             held: if self.supervisor.is_some() { Held::Processes } else { Held::Remote },
             mode: self.mode(),
             chaos,
+            may: self.may(),
             alarms,
             console_bytes_per_second: Some(self.traffic.per_second(self.real_us()) as u64),
         }

@@ -135,6 +135,7 @@ pub fn healthy(count: u64) -> ClusterView {
         held: Held::Lab,
         mode: ControlMode::Own,
         chaos: true,
+        may: Access::Chaos,
         alarms: Vec::new(),
         console_bytes_per_second: None,
     }
