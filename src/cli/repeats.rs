@@ -1,7 +1,7 @@
 //! What nodes do in vain again and again, told as few lines.
 //!
 //! A node without a leader asks for pre-votes for as long as it is cut off. People read the first time, then each time that
-//! there were four times as many, and how many there were when something else comes of it. Programs get all.
+//! there were four times as many, and the last when something else comes of it, each with its number. Programs get all.
 //!
 //! Kept true: what is folded is of one node, one term and one sort, with nothing else told of that node in between; how many
 //! there were is told in the end.
@@ -39,7 +39,7 @@ impl Seen {
             return None;
         }
         self.told = self.count;
-        Some(format!("{} {}: {} times since {}", clock(self.last_us), self.text, self.count, clock(self.since_us)))
+        Some(format!("{} {} (no. {} since {})", clock(self.last_us), self.text, self.count, clock(self.since_us)))
     }
 }
 
@@ -93,6 +93,7 @@ impl Repeats {
             && at_us.saturating_sub(seen.last_us) < WITHIN_US
         {
             (seen.count, seen.last_us) = (seen.count + 1, at_us);
+            seen.text = sentence(happened).unwrap_or_default();
             let told = if seen.count >= seen.told.saturating_mul(GROWS) { seen.line() } else { None };
             return told.into_iter().collect();
         }
