@@ -156,6 +156,7 @@ impl Log {
 
     pub(super) fn append(&mut self, entry: Entry) {
         let index = entry.index;
+        debug_assert!(entry.continues(self.last_chain()), "{} does not continue the chain", entry.position());
         self.push(entry);
         self.changed_from = Some(self.changed_from.map_or(index, |from| from.min(index)));
     }
@@ -164,7 +165,6 @@ impl Log {
         let last = self.last();
         assert_eq!(entry.index, last.index.next(), "a log has no gaps: after {last} comes {}", entry.position());
         assert!(entry.term >= last.term, "terms do not fall along a log: {} after {last}", entry.position());
-        debug_assert!(entry.continues(self.last_chain()), "{} does not continue the chain", entry.position());
         if self.terms.last().is_none_or(|run| run.term != entry.term) {
             self.terms.push(TermRun { first: entry.index, term: entry.term });
         }

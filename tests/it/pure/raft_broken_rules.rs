@@ -3,7 +3,7 @@
 
 use raft_tui::raft::event::{EventKind, IgnoredWhy};
 use raft_tui::raft::message::{AppendEntries, InstallSnapshotReply, SnapshotOutcome};
-use raft_tui::raft::{Base, Cause, Digest, Index, Input, LogPosition, Message, Outcome, Raft, Ticket};
+use raft_tui::raft::{Base, Cause, Digest, Entry, Index, Input, LogPosition, Message, Outcome, Raft, Ticket};
 
 use crate::support::cores::{Cores, n};
 use crate::support::forge::{append, snapshot};
@@ -64,6 +64,51 @@ fn a_log_without_the_end_of_its_snapshot_is_replaced_by_it() {
     let status = Raft::new(cores.node(n(1)).options.clone(), recovered, 1).status();
     assert_eq!((status.last, status.snapshot, status.commit), (meta.last, Index(3), Index(3)));
     assert_eq!(status.last, LogPosition::new(3, 2));
+}
+
+/// Log Matching (§5.3): one place of one term has one history. Here two leaders of one term gave it two.
+#[test]
+fn another_history_of_the_same_place_stops_a_node_whose_log_is_whole() {
+    let others = |mut append: AppendEntries| {
+        let mut before = Digest::default();
+        for entry in &mut append.entries {
+            *entry = Entry::chained(before, entry.position(), entry.kind, 0, "another".into());
+            before = entry.chain;
+        }
+        append
+    };
+    let theirs = others(append(&[1; 2], 0, 2, 0));
+    let after = AppendEntries {
+        prev: LogPosition::new(2, 1),
+        prev_chain: theirs.entries.last().map(|entry| entry.chain),
+        entries: Vec::new(),
+        ..theirs.clone()
+    };
+    for told in [theirs, after] {
+        let mut cores = three(&[1; 2]);
+        cores.laws.violations_are_expected = true;
+        cores.hear_append(n(2), n(1), 1, told);
+        let halted = cores.status(n(1)).halted.unwrap_or_default();
+        assert!(halted.contains("Log Matching") && halted.contains("mine is whole"), "{halted}");
+    }
+}
+
+/// The same, but it is this node whose bytes have changed since they were read: it says nothing, and promises nothing.
+#[test]
+fn a_node_that_finds_its_own_log_rotten_is_in_quarantine() {
+    let mut cores = three(&[1; 3]);
+    let mut recovered = cores.node(n(1)).disk.synced.recovered(None);
+    recovered.entries[1].chain.0 ^= 1;
+    let node = cores.node_mut(n(1));
+    node.raft = Some(Raft::new(node.options.clone(), recovered, 1));
+    cores.hear_append(n(2), n(1), 1, append(&[1; 3], 1, 3, 0));
+    let status = cores.status(n(1));
+    assert!(status.quarantined && status.halted.is_none(), "{status:?}");
+    let events = &cores.node(n(1)).events;
+    assert_eq!(events.iter().filter(|event| **event == EventKind::Quarantined).count(), 1);
+    let corrupt = |event: &EventKind| matches!(event, EventKind::Ignored { why: IgnoredWhy::Corrupt, .. });
+    assert!(events.iter().any(corrupt), "{events:?}");
+    assert!(cores.said(n(1), n(2)).is_empty());
 }
 
 #[test]
