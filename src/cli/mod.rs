@@ -15,6 +15,7 @@ pub mod plain;
 pub mod show;
 pub mod sim;
 pub mod trace;
+pub mod way;
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher as _, RandomState};

@@ -13,11 +13,19 @@ const SUBCOMMANDS: [&str; 11] =
 
 /// Runs to the end; exit code, standard output, standard error.
 fn run(config: &Path, arguments: &[&str], input: &str) -> (i32, String, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_raft-tui"))
+    run_in(config, &[], arguments, input)
+}
+
+/// The same, with these in the environment.
+fn run_in(config: &Path, said: &[(&str, &str)], arguments: &[&str], input: &str) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raft-tui"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RAFT_TUI_")) {
+        command.env_remove(name);
+    }
+    let mut child = command
         .args(arguments)
         .env("RAFT_TUI_CONFIG", config)
-        .env_remove("RAFT_TUI_ENDPOINTS")
-        .env_remove("RAFT_TUI_CONTEXT")
+        .envs(said.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -91,6 +99,45 @@ fn contexts_are_kept_in_a_file_that_is_nobody_elses() {
     let (code, _, err) = run(&file, &["status"], "");
     assert_eq!(code, 64, "{err}");
     assert!(err.contains("--endpoints HOST:PORT"), "{err}");
+}
+
+#[test]
+fn a_flag_goes_before_the_environment_and_that_before_the_context_in_use() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("contexts.toml");
+    let gone = "127.0.0.1:1";
+    for (name, endpoints) in [("gone", gone), ("lab", "lab:1")] {
+        assert_eq!(run(&file, &["context", "set", name, "--endpoints", endpoints], "").0, 0);
+    }
+    let wait = |said: &[(&str, &str)], flags: &[&str]| {
+        run_in(&file, said, &[&["ctl", "wait", "leader", "--timeout", "20s"], flags].concat(), "")
+    };
+    let reached = |said: &[(&str, &str)], flags: &[&str]| match wait(said, flags) {
+        (0, _, _) => true,
+        (5, _, err) if err.contains(gone) => false,
+        other => panic!("{said:?} {flags:?}: {other:?}"),
+    };
+    assert!(!reached(&[], &[]), "the one in use");
+    assert!(reached(&[("RAFT_TUI_CONTEXT", "lab")], &[]));
+    assert!(reached(&[("RAFT_TUI_ENDPOINTS", "lab:1")], &[]));
+    assert!(!reached(&[("RAFT_TUI_ENDPOINTS", ""), ("RAFT_TUI_CONTEXT", "")], &[]), "what is empty is not said");
+    assert!(reached(&[("RAFT_TUI_ENDPOINTS", gone)], &["--context", "lab"]), "a flag goes first");
+    assert!(reached(&[("RAFT_TUI_CONTEXT", "gone")], &["--endpoints", "lab:1"]), "a flag goes first");
+    assert!(!reached(&[("RAFT_TUI_CONTEXT", "lab")], &["--endpoints", gone]), "a flag goes first");
+    // What is said beside the addresses.
+    let said = |name: &str, value: &str| wait(&[(name, value)], &[]);
+    let (code, _, err) = said("RAFT_TUI_TLS_CA", "/nowhere/ca.pem");
+    assert!(code != 5 && err.contains("/nowhere/ca.pem"), "{code} {err}");
+    let (code, _, err) = said("RAFT_TUI_TOKEN_FILE", "/nowhere/token");
+    assert!(code == 78 && err.contains("/nowhere/token"), "{code} {err}");
+    let (code, _, err) = run_in(&file, &[("RAFT_TUI_TIMEOUT", "soon")], &["status"], "");
+    assert!(code == 64 && err.contains("--timeout"), "{code} {err}");
+    let (code, _, err) = run_in(&file, &[("RAFT_TUI_ACCESS", "viewer")], &["submit", "SET a b"], "");
+    assert!(code == 77 && err.contains("viewer is the most"), "{code} {err}");
+    assert_eq!(run(&file, &["context", "set", "gone", "--access", "viewer", "--name", "ann"], "").0, 0);
+    assert!(run(&file, &["context", "show", "gone"], "").1.contains("access      viewer\nas          ann\n"));
+    let (code, _, err) = run(&file, &["submit", "SET a b"], "");
+    assert!(code == 77 && err.contains("context gone"), "{code} {err}");
 }
 
 #[test]
