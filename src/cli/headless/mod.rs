@@ -253,10 +253,14 @@ impl Headless {
             let news = matches!(self, Self::Watch(_));
             let (session, guard) = match connect(&endpoints, access, news).await {
                 // A probe says in its own way that there is nothing to say.
-                Err(error) if matches!(self, Self::Check(_)) && error.is::<NotReached>() => {
-                    return check::unknown(&error.to_string(), out);
-                }
-                connected => connected?,
+                Err(error) => match self {
+                    Self::Check(arguments) if error.is::<NotReached>() => {
+                        let verdict = check::Verdict::unknown(&error.to_string(), arguments);
+                        return verdict.write(arguments.output.output, out);
+                    }
+                    _ => return Err(error),
+                },
+                Ok(connected) => connected,
             };
             let went = match self {
                 Self::Status(arguments) => status::run(session, arguments, out).await,

@@ -207,7 +207,7 @@ fn wrapped(indent: &str, text: &str) -> Vec<String> {
 
 /// A number, as text where a double cannot hold it exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct N(u64);
+pub(super) struct N(pub(super) u64);
 
 impl Serialize for N {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
