@@ -14,6 +14,7 @@ pub mod node;
 pub mod plain;
 pub mod show;
 pub mod sim;
+pub mod token;
 pub mod trace;
 pub mod way;
 
@@ -122,6 +123,9 @@ pub enum Command {
     Sim(sim::SimArguments),
     /// Make a CA and certificates for nodes and consoles, for development
     Certs(certs::CertsArguments),
+    /// Make a token: how a console proves to nodes what it may
+    #[command(after_help = token::EXAMPLE)]
+    Token(token::TokenArguments),
     #[command(flatten)]
     #[expect(missing_docs, reason = "its own subcommands say what they are")]
     Headless(headless::Headless),
@@ -195,6 +199,7 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
         Some(Command::Attach(arguments)) => attach::run(arguments),
         Some(Command::Node(arguments)) => node::run(arguments),
         Some(Command::Certs(arguments)) => certs::run(arguments, &mut io::stdout().lock()),
+        Some(Command::Token(arguments)) => token::run(arguments, &mut io::stdout().lock()),
         Some(Command::Sim(arguments)) => sim::run(arguments, &mut io::stdout().lock(), &mut io::stderr()),
         Some(Command::Headless(headless)) => headless.run(),
     };

@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 
 use crate::support::members::{Member, ask, three, until, write};
 
-const SUBCOMMANDS: [&str; 11] =
-    ["status", "watch", "check", "submit", "read", "ctl", "load", "client", "context", "completions", "man"];
+const SUBCOMMANDS: [&str; 12] =
+    ["status", "watch", "check", "submit", "read", "ctl", "load", "client", "context", "completions", "man", "token"];
 
 /// Runs to the end; exit code, standard output, standard error.
 fn run(config: &Path, arguments: &[&str], input: &str) -> (i32, String, String) {
@@ -138,6 +138,50 @@ fn a_flag_goes_before_the_environment_and_that_before_the_context_in_use() {
     assert!(run(&file, &["context", "show", "gone"], "").1.contains("access      viewer\nas          ann\n"));
     let (code, _, err) = run(&file, &["submit", "SET a b"], "");
     assert!(code == 77 && err.contains("context gone"), "{code} {err}");
+}
+
+#[test]
+fn a_token_that_is_made_opens_a_node_and_its_file_is_nobody_elses() {
+    let root = tempfile::tempdir().expect("a folder");
+    let none = root.path().join("none.toml");
+    let file = root.path().join("token");
+    let path = file.to_str().expect("text");
+    let make = |access: &str, name: &str| run(&none, &["token", access, name, "--file", path], "");
+    assert_eq!(make("operator", "ann"), (0, format!("operator ann is in {path}\n"), String::new()));
+    assert_eq!(make("viewer", "probe").0, 0);
+    let text = fs::read_to_string(&file).expect("it is there");
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(' ').collect()).collect();
+    assert_eq!([&lines[0][..2], &lines[1][..2]], [["operator", "ann"], ["viewer", "probe"]], "{lines:?}");
+    assert_ne!(lines[0][2], lines[1][2]);
+    assert_eq!(fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o600);
+    let (code, _, err) = make("chaos", "ann");
+    assert!(code != 0 && err.contains("has a token for ann already") && !err.contains(lines[0][2]), "{code} {err}");
+    // A line on standard output is one that a file may have.
+    let (code, out, err) = run(&none, &["token", "chaos", "cora"], "");
+    assert!(code == 0 && err.is_empty() && out.starts_with("chaos cora ") && out.len() == 76, "{code} {out} {err}");
+    for bad in [["token", "root", "ann"], ["token", "viewer", "a b"]] {
+        assert_eq!(run(&none, &bad, "").0, 64, "{bad:?}");
+    }
+    fs::write(&file, text.trim_end()).expect("written");
+    assert_eq!(make("viewer", "eve").0, 0);
+    assert_eq!(fs::read_to_string(&file).expect("it is there").lines().count(), 3, "a last line without its end");
+    let members = three(root.path(), &["--token-file", path]);
+    let _running: Vec<_> = members.values().map(Member::start).collect();
+    let controls: Vec<_> = members.values().map(|member| member.control).collect();
+    until("ann may write", || {
+        let output = ask("submit", &controls, &["SET a b", "--token-file", path]);
+        output.status.success().then_some(())
+    });
+    assert_ne!(ask("submit", &controls, &["SET a b"]).status.code(), Some(0), "nobody without a token");
+    // What others may read is no secret any more.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).expect("set");
+    let (code, _, err) = make("viewer", "late");
+    assert!(code == 77 && err.contains("chmod 600"), "{code} {err}");
+    let link = root.path().join("link");
+    std::os::unix::fs::symlink(root.path().join("elsewhere"), &link).expect("made");
+    let (code, _, err) = run(&none, &["token", "viewer", "late", "--file", link.to_str().expect("text")], "");
+    assert!(code == 77 && err.contains("symbolic link"), "{code} {err}");
+    assert!(!root.path().join("elsewhere").exists());
 }
 
 #[test]
