@@ -140,6 +140,7 @@ pub(super) fn empty_view() -> ClusterView {
         held: Held::Lab,
         mode: Mode::Own,
         chaos: true,
+        chaos_allowed: true,
         alarms: Vec::new(),
         console_bytes_per_second: None,
     }
@@ -385,6 +386,7 @@ impl Hub {
             held: Held::Lab,
             mode: Mode::Own,
             chaos: true,
+            chaos_allowed: true,
             alarms: Vec::new(),
             console_bytes_per_second: None,
         }

@@ -135,6 +135,7 @@ pub fn healthy(count: u64) -> ClusterView {
         held: Held::Lab,
         mode: ControlMode::Own,
         chaos: true,
+        chaos_allowed: true,
         alarms: Vec::new(),
         console_bytes_per_second: None,
     }
@@ -317,6 +318,7 @@ fn reach(number: u64, age_us: u64) -> Reach {
         age_us: Some(age_us),
         round_trip_us: Some(1_400 + number * 180),
         version: String::from("0.2.0"),
+        chaos: Some(true),
     }
 }
 
