@@ -148,7 +148,9 @@ impl Exit {
             ClusterError::NoAnswer { .. } => Self::Io,
             ClusterError::NotLetIn { .. } => Self::Refused,
             ClusterError::OtherMembers { .. } | ClusterError::Newer { .. } => Self::Configuration,
-            ClusterError::Locked { .. } | ClusterError::Io { doing: "making", .. } => Self::NoDataFolder,
+            ClusterError::Locked { .. } | ClusterError::Open { .. } | ClusterError::Io { doing: "making", .. } => {
+                Self::NoDataFolder
+            }
             ClusterError::NotOurs { .. } => Self::WrongIdentity,
             ClusterError::Unreadable { .. } => Self::CorruptData,
             ClusterError::Io { source, .. } => Self::of_io(source),

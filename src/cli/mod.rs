@@ -28,6 +28,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::cluster::local;
 use crate::cluster::process::{self, ProcessSpec};
@@ -193,6 +195,9 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };
+    if matches!(arguments.command, None | Some(Command::Attach(_) | Command::Node(_) | Command::Headless(_))) {
+        keep_to_ourselves();
+    }
     let job = || match &arguments.command {
         None => run(&arguments),
         Some(Command::Core) => core::run(io::stdin().lock(), io::stdout().lock()),
@@ -215,6 +220,14 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
         }
         Err(_) => Exit::Broken,
     }
+}
+
+/// What is written is its owner's alone, and what is in memory, tokens and keys, is not written at all when it crashes.
+fn keep_to_ourselves() {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    // Nothing is lost where it cannot be forbidden.
+    let _ = setrlimit(Resource::Core, none);
 }
 
 /// An error and its causes; many errors say their cause themselves.

@@ -29,7 +29,7 @@ use super::{admit, pictures};
 use crate::raft::{Epoch, NodeId};
 use crate::transport::frame::{FrameError, FrameReader, FrameWriter, frames};
 use crate::transport::net::Net;
-use crate::transport::tls::Tls;
+use crate::transport::tls::{Distrust, Tls};
 
 /// How long a connection may take.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(2);
@@ -331,7 +331,15 @@ impl Talk {
         let tls = tls.clone();
         let welcomed = timeout(HANDSHAKE_WITHIN, async {
             let Some(tls) = tls else { return self.handshake(frames(wire, HELLO_BYTES_MAX)).await };
-            let (wire, certified) = tls.connect(wire).await.map_err(io)?;
+            let (wire, certified) = match tls.connect(wire).await {
+                Ok(connected) => connected,
+                Err(error) => {
+                    let Some(Distrust::OfTheirs(why)) = Distrust::of(&error) else { return Err(io(error)) };
+                    // The CA may be another since this console began. The next time will tell.
+                    let _ = tokio::task::spawn_blocking(move || tls.trust_anew()).await;
+                    return Err(Why(format!("its certificate {why}"), false));
+                }
+            };
             let connection = self.handshake(frames(wire, HELLO_BYTES_MAX)).await?;
             let node = connection.welcome.node;
             if !certified.is(node) {

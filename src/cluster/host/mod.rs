@@ -35,6 +35,7 @@ use crate::storage::{Identity, Storage, StorageError};
 use crate::transport::clock::ClusterClock;
 use crate::transport::faults::Rules;
 use crate::transport::net::{Net, Tcp};
+use crate::transport::renewal::Renewal;
 use crate::transport::tcp::{self, Peers, TcpError, TcpSpec};
 use crate::transport::tls::{Tls, TlsError};
 use face::Face;
@@ -219,9 +220,10 @@ pub async fn start_on(net: Arc<dyn Net>, spec: HostSpec) -> Result<Host, HostErr
     let clean = Rules::new(members.iter().copied(), spec.link_delay_us);
     let clock = ClusterClock::new(spec.pace.cluster, spec.pace.real);
     let disk_faults = FaultHandle::new(spec.seed ^ spec.id.0);
+    let renewal = tls.as_ref().map(|tls| Arc::new(Renewal::new(Arc::clone(tls), spec.id)));
     let (ask_crash, crashes) = mpsc::channel(1);
     let (observer, observed) = mpsc::channel(OBSERVED_MAX);
-    let face = Arc::new(Face::new(&spec, clock.clone(), disk_faults.clone(), ask_crash, insecure));
+    let face = Arc::new(Face::new(&spec, clock.clone(), disk_faults.clone(), ask_crash, insecure, renewal));
     let (audit, waiting) = Audit::waiting();
     let server = ServerSpec {
         node: Arc::clone(&face) as _,
@@ -332,7 +334,7 @@ impl Host {
     /// What is wrong for as long as the node runs; sentences for people.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        self.face.insecure_alarm().into_iter().collect()
+        self.face.own_alarms().collect()
     }
 
     /// Runs until `stop` is ready, a console crashes the node, or it ends by itself; then the store is closed.
@@ -345,6 +347,13 @@ impl Host {
         }
         let mut drops = tokio::time::interval(DROPS_EVERY);
         drops.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let renewal = face.renewal.clone();
+        let mut watching = std::pin::pin!(async move {
+            match renewal {
+                Some(renewal) => renewal.watch().await,
+                None => std::future::pending().await,
+            }
+        });
         let mut stop = std::pin::pin!(stop);
         let mut batch = Vec::new();
         let by_itself = loop {
@@ -357,6 +366,7 @@ impl Host {
                         face.observed(one);
                     }
                 },
+                never = &mut watching => match never {},
                 _ = drops.tick() => for (from, to, kind, count) in peers.take_drops() {
                     face.tell(What::Dropped { from, to, kind, count });
                 },

@@ -205,7 +205,7 @@ impl Peer {
         Connected(self)
     }
 
-    /// A connection could not be made; `identity`: because of who somebody is.
+    /// A connection could not be made; `identity`: because of who somebody is, or can show to be.
     pub(super) fn not_connected(&self, why: String, identity: bool) {
         lock(&self.trouble).dialled = Some((why, identity));
     }

@@ -78,7 +78,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio_util", &["transport/"]),
     ("rustls", &["transport/tls.rs"]),
     ("tokio_rustls", &["transport/tls.rs"]),
-    ("rcgen", &["transport/certs.rs", "cli/certs.rs"]),
+    ("rcgen", &["cli/certs.rs"]),
     ("ring", &["control/tokens.rs"]),
     ("hdrhistogram", &["cli/"]),
     ("imbl", &["machine/kv/"]),

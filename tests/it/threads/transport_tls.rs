@@ -8,20 +8,19 @@ use std::sync::Arc;
 
 use raft_tui::cli::Exit;
 use raft_tui::cli::certs::{self, CertsArguments};
-use raft_tui::transport::net::{Net as _, Tcp, Wire};
 use raft_tui::transport::tcp::TcpSpec;
 use raft_tui::transport::tls::{Tls, TlsError};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::wire::{Book, End, N1, N2, spec, until, until_heard};
+use crate::support::wire::{Book, End, N1, N2, pair, spec, until, until_heard};
 
 fn made(consoles: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("certs");
     let consoles = consoles.iter().map(ToString::to_string).collect();
     let mut told = Vec::new();
-    let exit = certs::run(&CertsArguments { out, nodes: 3, consoles }, &mut told).unwrap();
+    let exit = certs::run(&CertsArguments { out, nodes: 3, consoles, renew: false }, &mut told).unwrap();
     assert_eq!(exit, Exit::Fine);
     let told = String::from_utf8(told).unwrap();
     assert!(told.contains("development") && told.contains("ca.key"), "{told}");
@@ -76,10 +75,11 @@ async fn a_certificate_of_another_ca_or_of_a_console_opens_no_door_of_nodes() {
     let mut stranger = End::open(&book, with(&book, N2, load(&other, "n2"))).await;
     until("it was tried", || {
         stranger.say(N1);
-        stranger.peers.view()[0].refusal.as_deref().is_some_and(|why| why.contains("greeting"))
+        stranger.peers.view()[0].refusal.as_deref().is_some_and(|why| why.contains("not signed by the CA"))
     })
     .await;
     until("it was tried from here", || one.peers.view()[0].refusal.is_some()).await;
+    until("it is an alarm", || one.alarmed("not signed by the CA that is believed")).await;
     until("it is counted", || one.peers.door().malformed > 0).await;
     assert!(one.heard().is_empty() && !one.is_connected(N2) && !stranger.is_connected(N1));
     drop(stranger);
@@ -103,14 +103,6 @@ async fn a_node_without_tls_does_not_get_through_to_one_with_it() {
     })
     .await;
     assert!(one.heard().is_empty() && !two.is_connected(N1));
-}
-
-/// Both ends of a connection of this machine.
-async fn pair() -> (Wire, Wire) {
-    let mut door = Tcp.listen("127.0.0.1:0").await.unwrap();
-    let address = door.address().to_string();
-    let (dialled, accepted) = tokio::join!(Tcp.dial(&address), door.accept());
-    (dialled.unwrap(), accepted.unwrap().0)
 }
 
 #[tokio::test]
@@ -152,7 +144,7 @@ fn what_is_made_is_private_and_nothing_is_overwritten() {
     }
     assert_eq!(fs::read_dir(file(&folder, "")).unwrap().count(), 2 * names.len());
     let before = fs::read(file(&folder, "n1.key")).unwrap();
-    let again = CertsArguments { out: file(&folder, ""), nodes: 1, consoles: Vec::new() };
+    let again = CertsArguments { out: file(&folder, ""), nodes: 1, consoles: Vec::new(), renew: false };
     let error = certs::run(&again, &mut Vec::new()).unwrap_err();
     assert_eq!(Exit::of(&error), Exit::NoDataFolder);
     assert!(format!("{error:#}").contains("choose another --out"), "{error:#}");
