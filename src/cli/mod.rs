@@ -123,7 +123,7 @@ pub enum Command {
     /// A seed fixes everything that happens. A seed that breaks a rule is told with the evidence and the command that
     /// replays it; the exit code is 70 then.
     Sim(sim::SimArguments),
-    /// Make a CA and certificates for nodes and consoles, for development
+    /// Make a CA and certificates for nodes, for development
     Certs(certs::CertsArguments),
     /// Make a token: how a console proves to nodes what it may
     #[command(after_help = token::EXAMPLE)]
