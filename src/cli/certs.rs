@@ -1,4 +1,4 @@
-//! `raft-tui certs`: a CA for development, and a certificate for each node and console.
+//! `raft-tui certs`: a CA for development, and a certificate for each node.
 //!
 //! Renewed are dates only: keys and names stay, that of the CA too. So old and new certificates believe each other, and
 //! it does not matter which of them is where while they are handed out.
@@ -39,23 +39,9 @@ pub struct CertsArguments {
     #[arg(long, short = 'n', value_name = "1..25", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=25))]
     pub nodes: u64,
 
-    /// A console that gets a certificate too; may be given several times
-    #[arg(long = "console", value_name = "NAME", value_parser = console_name)]
-    pub consoles: Vec<String>,
-
     /// Sign all certificates in the folder anew, for later dates; keys stay as they are
-    #[arg(long, conflicts_with_all = ["nodes", "consoles"])]
+    #[arg(long, conflicts_with = "nodes")]
     pub renew: bool,
-}
-
-/// Certificates are told apart by names that are good for DNS and for files.
-fn console_name(name: &str) -> Result<String, String> {
-    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let as_node = name.parse::<NodeId>().is_ok() || name == "ca";
-    if name.is_empty() || name.len() > 40 || !name.chars().all(good) || name.starts_with('-') || name.ends_with('-') {
-        return Err("a name is up to 40 of a-z, 0-9 and -, and does not begin or end with -".to_owned());
-    }
-    if as_node { Err("that is the name of a node or of the CA".to_owned()) } else { Ok(name.to_owned()) }
 }
 
 fn is_node(name: &str) -> bool {
@@ -71,7 +57,6 @@ pub fn run(arguments: &CertsArguments, out: &mut dyn Write) -> anyhow::Result<Ex
     let nodes: Vec<_> = (1..=arguments.nodes).map(NodeId).collect();
     let mut names = vec!["ca".to_owned()];
     names.extend(nodes.iter().map(ToString::to_string));
-    names.extend(arguments.consoles.iter().cloned());
     // Looked at before anything is made: half a set beside half of another would be of no use.
     for name in &names {
         for file in [pem(folder, name), key(folder, name)] {
@@ -107,9 +92,6 @@ pub fn run(arguments: &CertsArguments, out: &mut dyn Write) -> anyhow::Result<Ex
     writeln!(out, "  ca.key               signs certificates: keep it away from nodes, or remove it")?;
     writeln!(out, "  {:<20} who a node is: each node gets its own (--tls-cert)", of_nodes("pem"))?;
     writeln!(out, "  {:<20} the secret that goes with it (--tls-key)", of_nodes("key"))?;
-    for console in &arguments.consoles {
-        writeln!(out, "  {console}.pem, {console}.key   who a console is, with its secret")?;
-    }
     Ok(Exit::Fine)
 }
 
@@ -154,7 +136,7 @@ fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
     for entry in fs::read_dir(folder).with_context(reading)? {
         let file = entry.with_context(reading)?.file_name();
         let name = file.to_str().and_then(|file| file.strip_suffix(".pem")).filter(|name| *name != "ca");
-        names.extend(name.filter(|name| is_node(name) || console_name(name).is_ok()).map(String::from));
+        names.extend(name.filter(|name| is_node(name)).map(String::from));
     }
     names.sort();
     Ok(names)
@@ -189,25 +171,19 @@ fn last_year() -> i32 {
 /// A CA: its certificate, and what signs in its name.
 fn authority(key: KeyPair) -> anyhow::Result<(String, Issuer<'static, KeyPair>)> {
     let mut params = parameters("raft-tui development CA", Vec::new())?;
-    // It signs nodes and consoles, no other CA.
+    // It signs nodes, no other CA.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
     let certificate = params.self_signed(&key)?.pem();
     Ok((certificate, Issuer::new(params, key)))
 }
 
-/// The certificate of a node or console.
+/// The certificate of a node.
 fn signed(name: &str, own: &KeyPair, issuer: &Issuer<'_, KeyPair>) -> anyhow::Result<String> {
-    let node = is_node(name);
-    let dns = if node { format!("{name}.{DOMAIN}") } else { format!("{name}.console.{DOMAIN}") };
-    let mut params = parameters(name, vec![dns])?;
+    let mut params = parameters(name, vec![format!("{name}.{DOMAIN}")])?;
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = if node {
-        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth]
-    } else {
-        vec![ExtendedKeyUsagePurpose::ClientAuth]
-    };
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     Ok(params.signed_by(own, issuer)?.pem())
 }
 

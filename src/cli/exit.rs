@@ -101,7 +101,9 @@ impl Exit {
     fn of_headless(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
         if let Some(wrong) = cause.downcast_ref::<Wrong>() {
             return Some(match wrong {
-                Wrong::NoEndpoints | Wrong::Endpoint(_) | Wrong::NoContext { .. } | Wrong::Name(_) => Self::Usage,
+                Wrong::NoEndpoints | Wrong::Lab(_) | Wrong::Endpoint(_) | Wrong::NoContext { .. } | Wrong::Name(_) => {
+                    Self::Usage
+                }
                 Wrong::File { .. } | Wrong::NoPlace => Self::Configuration,
             });
         }

@@ -15,7 +15,9 @@ pub mod plain;
 pub mod repeats;
 pub mod show;
 pub mod sim;
+pub mod token;
 pub mod trace;
+pub mod way;
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher as _, RandomState};
@@ -122,8 +124,11 @@ pub enum Command {
     /// A seed fixes everything that happens. A seed that breaks a rule is told with the evidence and the command that
     /// replays it; the exit code is 70 then.
     Sim(sim::SimArguments),
-    /// Make a CA and certificates for nodes and consoles, for development
+    /// Make a CA and certificates for nodes, for development
     Certs(certs::CertsArguments),
+    /// Make a token: how a console proves to nodes what it may
+    #[command(after_help = token::EXAMPLE)]
+    Token(token::TokenArguments),
     #[command(flatten)]
     #[expect(missing_docs, reason = "its own subcommands say what they are")]
     Headless(headless::Headless),
@@ -200,6 +205,7 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
         Some(Command::Attach(arguments)) => attach::run(arguments),
         Some(Command::Node(arguments)) => node::run(arguments),
         Some(Command::Certs(arguments)) => certs::run(arguments, &mut io::stdout().lock()),
+        Some(Command::Token(arguments)) => token::run(arguments, &mut io::stdout().lock()),
         Some(Command::Sim(arguments)) => sim::run(arguments, &mut io::stdout().lock(), &mut io::stderr()),
         Some(Command::Headless(headless)) => headless.run(),
     };

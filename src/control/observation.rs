@@ -52,6 +52,8 @@ pub struct Reach {
     pub round_trip_us: Option<u64>,
     /// The program's version that it runs; empty when that is not known.
     pub version: String,
+    /// Faults can be injected into it; `None` when that is not known.
+    pub chaos: Option<bool>,
 }
 
 /// From this age on a node's picture is called stale: real time in microseconds.
@@ -388,10 +390,12 @@ pub struct ClusterView {
     pub held: Held,
     /// What the console may do now.
     pub mode: Mode,
-    /// Faults can be injected into it by whoever has the right.
+    /// Faults can be injected into some of its nodes by whoever has the right.
     pub chaos: bool,
     /// The most that the console can be armed for.
     pub may: operation::Access,
+    /// The cluster allows it; whether a node does is its own affair.
+    pub chaos_allowed: bool,
     /// What nodes found wrong.
     pub alarms: Vec<Alarm>,
     /// What the console costs: bytes a second to and from all nodes; `None` in one process.

@@ -249,8 +249,6 @@ pub enum Wish {
     FailDisk,
     /// End as if killed.
     Crash,
-    /// End in order.
-    Shutdown,
 }
 
 /// A fault, a lease of the session that put it there: it ends with its time, or soon after the session falls silent.

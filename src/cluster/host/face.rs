@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::HostSpec;
 use crate::cluster::local::view;
 use crate::control::protocol::{Level, Member, Picture, Reply, Standing};
-use crate::control::server::{Ending, News, Served};
+use crate::control::server::{News, Served};
 use crate::control::{Alarm, Dropped, Life, LinkState, NodeView, PeerTraffic, Traffic, What};
 use crate::node::ClientOutcome;
 use crate::node::driver::{ClientRequest, Handle, Report, Wish};
@@ -47,7 +47,7 @@ pub(super) struct Face {
     started: Instant,
     heartbeat_ticks: u64,
     disk: FaultHandle,
-    ends: mpsc::Sender<Ending>,
+    crashes: mpsc::Sender<()>,
     life: Mutex<Life>,
     control: OnceLock<SocketAddr>,
     peers: OnceLock<Peers>,
@@ -59,7 +59,7 @@ impl Face {
         spec: &HostSpec,
         clock: ClusterClock,
         disk: FaultHandle,
-        ends: mpsc::Sender<Ending>,
+        crashes: mpsc::Sender<()>,
         insecure: bool,
         renewal: Option<Arc<Renewal>>,
     ) -> Self {
@@ -74,7 +74,7 @@ impl Face {
             started: Instant::now(),
             heartbeat_ticks: Options::new(spec.id, Configuration::new([spec.id])).heartbeat_ticks,
             disk,
-            ends,
+            crashes,
             life: Mutex::new(Life::Starting),
             control: OnceLock::new(),
             peers: OnceLock::new(),
@@ -249,8 +249,8 @@ impl Served for Face {
         self.disk.set_rules(DiskRules { failures: Vec::new(), ..self.disk.rules() });
     }
 
-    fn end(&self, how: Ending) {
+    fn crash(&self) {
         // Whoever asks second asks for nothing new.
-        let _ = self.ends.try_send(how);
+        let _ = self.crashes.try_send(());
     }
 }

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 use crate::control::access::ChaosKeys;
 use crate::control::audit::{Audit, Writing};
-use crate::control::server::{Ending, Secure, Server, ServerSpec};
+use crate::control::server::{Secure, Server, ServerSpec};
 use crate::control::tokens::{TokenError, Tokens};
 use crate::control::{Life, Pace, What, narrate};
 use crate::machine::kv;
@@ -199,7 +199,7 @@ pub struct Host {
     handle: driver::Handle,
     server: Server,
     writing: Writing,
-    ends: mpsc::Receiver<Ending>,
+    crashes: mpsc::Receiver<()>,
     observed: mpsc::Receiver<Observed>,
 }
 
@@ -221,9 +221,9 @@ pub async fn start_on(net: Arc<dyn Net>, spec: HostSpec) -> Result<Host, HostErr
     let clock = ClusterClock::new(spec.pace.cluster, spec.pace.real);
     let disk_faults = FaultHandle::new(spec.seed ^ spec.id.0);
     let renewal = tls.as_ref().map(|tls| Arc::new(Renewal::new(Arc::clone(tls), spec.id)));
-    let (ask_end, ends) = mpsc::channel(4);
+    let (ask_crash, crashes) = mpsc::channel(1);
     let (observer, observed) = mpsc::channel(OBSERVED_MAX);
-    let face = Arc::new(Face::new(&spec, clock.clone(), disk_faults.clone(), ask_end, insecure, renewal));
+    let face = Arc::new(Face::new(&spec, clock.clone(), disk_faults.clone(), ask_crash, insecure, renewal));
     let (audit, waiting) = Audit::waiting();
     let server = ServerSpec {
         node: Arc::clone(&face) as _,
@@ -285,7 +285,7 @@ pub async fn start_on(net: Arc<dyn Net>, spec: HostSpec) -> Result<Host, HostErr
     face.set_handle(&handle);
     let writing = waiting.open(&spec.data_dir);
     let writing = writing.map_err(|source| HostError::Audit { path: spec.data_dir.clone(), source })?;
-    Ok(Host { face, peers, handle, server, writing, ends, observed })
+    Ok(Host { face, peers, handle, server, writing, crashes, observed })
 }
 
 fn console_door(tls: Arc<Tls>) -> Secure {
@@ -337,9 +337,9 @@ impl Host {
         self.face.own_alarms().collect()
     }
 
-    /// Runs until `stop` is ready, a console ends the node, or it ends by itself; then the store is closed.
+    /// Runs until `stop` is ready, a console crashes the node, or it ends by itself; then the store is closed.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Ended {
-        let Self { face, peers, mut handle, server, writing, mut ends, mut observed } = self;
+        let Self { face, peers, mut handle, server, writing, mut crashes, mut observed } = self;
         face.tell(What::Life { node: face.id, life: Life::Running });
         for note in face.notes() {
             tracing::warn!(node = %face.id, %note, "found at opening");
@@ -359,10 +359,7 @@ impl Host {
         let by_itself = loop {
             tokio::select! {
                 () = &mut stop => break None,
-                Some(how) = ends.recv() => match how {
-                    Ending::Shutdown => break None,
-                    Ending::Crash => place::kill_ourselves(),
-                },
+                Some(()) = crashes.recv() => place::kill_ourselves(),
                 ended = &mut handle.ended => break Some(end_of(ended)),
                 count = observed.recv_many(&mut batch, 256) => if count > 0 {
                     for one in batch.drain(..) {

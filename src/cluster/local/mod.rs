@@ -141,6 +141,7 @@ pub(super) fn empty_view() -> ClusterView {
         mode: Mode::Own,
         chaos: true,
         may: Access::Chaos,
+        chaos_allowed: true,
         alarms: Vec::new(),
         console_bytes_per_second: None,
     }
@@ -387,6 +388,7 @@ impl Hub {
             mode: Mode::Own,
             chaos: true,
             may: Access::Chaos,
+            chaos_allowed: true,
             alarms: Vec::new(),
             console_bytes_per_second: None,
         }

@@ -589,6 +589,8 @@ impl Hub {
             mode: self.mode(),
             chaos,
             may: self.may(),
+            // The lowest bit of its id is the cluster's key.
+            chaos_allowed: self.nodes.cluster.as_ref().is_some_and(|(cluster, _)| cluster & 1 == 1),
             alarms,
             console_bytes_per_second: Some(self.traffic.per_second(self.real_us()) as u64),
         }

@@ -366,6 +366,7 @@ impl Nodes {
             age_us: heard.heard_at.map(|at| at.elapsed().as_micros() as u64),
             round_trip_us: heard.round_trip_us,
             version: welcome.map(|welcome| welcome.program.clone()).unwrap_or_default(),
+            chaos: welcome.map(|welcome| welcome.chaos),
         });
         view
     }

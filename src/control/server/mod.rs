@@ -83,17 +83,8 @@ pub trait Served: Send + Sync + 'static {
     /// What [`fail_disk`](Self::fail_disk) asked for and has not come yet will not come.
     fn spare_disk(&self);
 
-    /// It ends.
-    fn end(&self, how: Ending);
-}
-
-/// How a node ends when a console asks for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// As if killed.
-    Crash,
-    /// In order.
-    Shutdown,
+    /// It ends as if killed.
+    fn crash(&self);
 }
 
 /// What happens on a node, for all who listen.

@@ -136,6 +136,7 @@ pub fn healthy(count: u64) -> ClusterView {
         mode: ControlMode::Own,
         chaos: true,
         may: Access::Chaos,
+        chaos_allowed: true,
         alarms: Vec::new(),
         console_bytes_per_second: None,
     }
@@ -318,6 +319,7 @@ fn reach(number: u64, age_us: u64) -> Reach {
         age_us: Some(age_us),
         round_trip_us: Some(1_400 + number * 180),
         version: String::from("0.2.0"),
+        chaos: Some(true),
     }
 }
 
