@@ -31,8 +31,10 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
         }
         (Some(_), Some(_)) => span("F follow", muted),
     };
+    let masked = if state.view.values_masked { "values masked  " } else { "" };
+    let note = [span(masked, muted), note];
     let focused = state.focus == Pane::Events;
-    let frame = Frame { title: "Events", note: &[note], focused, boxed: areas.boxed };
+    let frame = Frame { title: "Events", note: &note, focused, boxed: areas.boxed };
     let inner = pane(state, theme, area, buf, &frame);
     let mut row = 0;
     // At most half of the panel, so that what happens is always seen too.

@@ -70,6 +70,8 @@ fn what_lies_over_an_attached_cluster() {
         ("detail_of_a_silent_node", views::half_heard(), "5<enter>"),
         ("detail_of_a_node_never_heard", views::never_heard(), "5<enter>"),
         ("confirm_quorum", views::drill(), ":partition 1,2/3,4/5<enter>"),
+        ("masked", ClusterView { values_masked: true, ..views::attached() }, ""),
+        ("masked_help", ClusterView { values_masked: true, ..views::attached() }, "?"),
         ("disarm", views::drill(), "A"),
         ("arm_no_drill", ClusterView { may: Access::Operator, ..views::attached() }, "Agame day 7"),
         ("quit", views::drill(), "q"),
