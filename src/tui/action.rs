@@ -318,7 +318,7 @@ pub const TABLE: &[Row] = rows! {
     Prompt / Prompt::Cancel, "cancel", ["esc"], "Esc", Nothing, Some("cancel"), "leave the line";
     Prompt / Prompt::Older, "older", ["up", "ctrl-p"], "↑", Nothing, Some("earlier lines"), "the line before, of this and earlier prompts";
     Prompt / Prompt::Newer, "newer", ["down", "ctrl-n"], "↓", Nothing, None, "the line after";
-    Choice / Dialog::Accept, "choice-accept", ["enter"], "Enter", Nothing, Some("go"), "take what is chosen";
+    Choice / Dialog::Accept, "choice-accept", ["enter"], "Enter", Nothing, Some("go"), "take what is chosen; do what is shown";
     Choice / Dialog::Less, "choice-left", ["left", "up"], "←", Nothing, None, "the choice before";
     Choice / Dialog::More, "choice-right", ["right", "down"], "← →", Nothing, Some("choose"), "the choice after";
     Choice / Dialog::Pick, "choice-letter", ["d", "h", "l", "c"], "first letter", Nothing, None, "choose by the first letter: disarm, heal, leave, cancel";

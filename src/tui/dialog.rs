@@ -1,5 +1,5 @@
-//! What the console asks before something is done: arming, what takes the leader or the quorum away, and leaving while
-//! faults are in force.
+//! What the console asks before something is done: arming, faults, what takes the leader or the quorum away, and leaving
+//! while faults are in force.
 //!
 //! Kept true: what costs most is never the answer that a key chooses by itself.
 //! Not here: its keys (`update/dialog.rs`), its picture (`view/dialog.rs`), what is dangerous (`update/danger.rs`).
@@ -19,6 +19,8 @@ pub enum Dialog {
     Arm(Arm),
     /// One of a few answers.
     Pick(Pick),
+    /// Whether a fault is meant that a key alone asked for.
+    Preview(Box<Preview>),
     /// Whether something dangerous is meant.
     Confirm(Box<Confirm>),
 }
@@ -119,6 +121,17 @@ pub struct Pick {
     pub question: Question,
     /// Which is chosen.
     pub chosen: usize,
+    /// When it was opened, in milliseconds of real time.
+    pub opened_ms: u64,
+}
+
+/// A fault that takes neither leader nor quorum, and waits for Enter.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// What would be asked.
+    pub operation: Operation,
+    /// What it would do, as it was when the dialog opened.
+    pub danger: Danger,
     /// When it was opened, in milliseconds of real time.
     pub opened_ms: u64,
 }

@@ -1,4 +1,4 @@
-//! What an operation takes away: the leader, or the quorum; and what is to be expected then.
+//! What a fault takes away: nothing that matters, the leader, or the quorum; and what is to be expected then.
 //!
 //! An estimate, from what is heard now: nodes of which nothing is heard are counted as not there.
 //!
@@ -17,7 +17,7 @@ const TIMEOUT_TICKS: u64 = 15;
 /// Every message, in a million.
 const ALL_LOST: u32 = 1_000_000;
 
-/// What would be lost. Its texts are clean.
+/// What would be done, and lost. Its texts are clean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Danger {
     /// The line that asks for it.
@@ -34,8 +34,16 @@ pub struct Danger {
     pub leader: bool,
     /// Nobody can be elected any more.
     pub quorum: bool,
-    /// What is to be typed.
+    /// What is to be typed; nothing, where neither would be lost.
     pub wants: String,
+}
+
+impl Danger {
+    /// Whether neither the leader nor the quorum would be lost.
+    #[must_use]
+    pub const fn is_mild(&self) -> bool {
+        !self.leader && !self.quorum
+    }
 }
 
 /// The operation with `leader` replaced by who leads now: what is confirmed is what is done.
@@ -60,13 +68,15 @@ struct After<'a> {
     hit: Vec<NodeId>,
     gone: Vec<NodeId>,
     cut: Vec<(NodeId, NodeId)>,
+    /// Links that it does something to, whether or not that cuts them.
+    touched: Vec<(NodeId, NodeId)>,
     /// Cuts of now do not stay.
     replaces: bool,
 }
 
 impl<'a> After<'a> {
     fn now(view: &'a ClusterView) -> Self {
-        Self { view, hit: Vec::new(), gone: Vec::new(), cut: Vec::new(), replaces: false }
+        Self { view, hit: Vec::new(), gone: Vec::new(), cut: Vec::new(), touched: Vec::new(), replaces: false }
     }
 
     fn is_able(&self, node: &NodeView) -> bool {
@@ -131,17 +141,19 @@ fn after<'a>(view: &'a ClusterView, operation: &Operation) -> Option<After<'a>> 
             after.cut = pairs().filter(|(from, to)| apart(from, to)).collect();
             after.replaces = true;
         }
-        Operation::Link { links, rule } if severs(view, *rule) => {
-            after.cut = pairs().filter(|(from, to)| links.covers(*from, *to)).collect();
+        Operation::Link { links, rule } => {
+            after.touched = pairs().filter(|(from, to)| links.covers(*from, *to)).collect();
+            if severs(view, *rule) {
+                after.cut.clone_from(&after.touched);
+            }
         }
+        Operation::SlowDisk { node, .. } => after.hit = hit(view, *node),
         Operation::Submit { .. }
         | Operation::Read { .. }
         | Operation::Unpause(_)
         | Operation::Restart(_)
-        | Operation::Link { .. }
         | Operation::Heal
         | Operation::HealLinks(_)
-        | Operation::SlowDisk { .. }
         | Operation::Load { .. }
         | Operation::LoadStop
         | Operation::Wait { .. }
@@ -163,23 +175,26 @@ fn names(ids: &[NodeId]) -> String {
 /// What an operation would take away, if it takes the leader or the quorum.
 #[must_use]
 pub fn of(view: &ClusterView, operation: &Operation) -> Option<Danger> {
+    weigh(view, operation).filter(|danger| !danger.is_mild())
+}
+
+/// What an operation would do, if it is a fault.
+#[must_use]
+pub fn weigh(view: &ClusterView, operation: &Operation) -> Option<Danger> {
     let now = After::now(view);
     let then = after(view, operation)?;
     let (before, left) = (now.could_lead(), then.could_lead());
     let takes_node = view.nodes.iter().any(|node| node.is_running() && then.gone.contains(&node.id));
     let takes_link = then.cut.iter().any(|(from, to)| now.passes(*from, *to));
-    if !takes_node && !takes_link {
-        return None;
-    }
-    let leader = view.leader();
+    // What is there already takes nothing.
+    let takes = takes_node || takes_link;
+    let leader = view.leader().filter(|_| takes);
     let lost = leader
         .filter(|leader| then.gone.contains(&leader.id) || before.contains(&leader.id) && !left.contains(&leader.id));
-    let quorum = left.is_empty();
-    if lost.is_none() && !quorum {
-        return None;
-    }
+    let quorum = takes && left.is_empty();
     let cluster = clean(&view.name).trim().to_owned();
     let wants = match lost {
+        None if !quorum => String::new(),
         Some(leader) if !quorum => leader.id.to_string(),
         _ if cluster.is_empty() => String::from("quorum"),
         _ => cluster,
@@ -187,9 +202,10 @@ pub fn of(view: &ClusterView, operation: &Operation) -> Option<Danger> {
     let taken = before.iter().filter(|id| !left.contains(id)).count();
     let object = match (then.hit.as_slice(), lost) {
         ([], Some(leader)) => format!("links of {}, which leads term {}", leader.id, leader.term),
-        ([], None) => String::from("links"),
+        ([], None) => links(&then),
         ([one], Some(leader)) if *one == leader.id => format!("{one}, which leads term {}", leader.term),
-        (hit, _) => names(hit),
+        (hit, _) if then.cut.is_empty() => names(hit),
+        (hit, _) => format!("{}: {}", names(hit), links(&then)),
     };
     let lasts = if matches!(operation, Operation::Pause(_)) {
         "until somebody lets it go on (P)"
@@ -205,11 +221,30 @@ pub fn of(view: &ClusterView, operation: &Operation) -> Option<Danger> {
         object,
         count: format!("{taken} of {} nodes leave the majority", view.nodes.len()),
         lasts,
-        forecast: forecast(view, &then, lost, &left),
+        forecast: if lost.is_none() && !quorum { mild(view, &left) } else { forecast(view, &then, lost, &left) },
         leader: lost.is_some(),
         quorum,
         wants,
     })
+}
+
+/// Links that it does something to, in each direction.
+fn links(then: &After<'_>) -> String {
+    let touched = if then.touched.is_empty() { &then.cut } else { &then.touched };
+    match touched.as_slice() {
+        [(from, to)] => format!("the link {from}>{to}"),
+        many => format!("{} links", many.len()),
+    }
+}
+
+/// What is to be expected where neither leader nor quorum is lost.
+fn mild(view: &ClusterView, left: &[NodeId]) -> String {
+    let quorum = view.quorum();
+    match view.leader() {
+        _ if left.is_empty() => String::from("nobody could lead before, and nobody can then"),
+        None => format!("quorum {quorum} kept by {}; nobody leads now", names(left)),
+        Some(leader) => format!("quorum {quorum} kept by {}; {} goes on leading", names(left), leader.id),
+    }
 }
 
 fn forecast(view: &ClusterView, then: &After<'_>, lost: Option<&NodeView>, left: &[NodeId]) -> String {

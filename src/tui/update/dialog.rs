@@ -2,12 +2,13 @@
 
 use tui_input::Input;
 
-use super::{Effect, danger, prompt, send, toast};
+use super::danger::{self, Danger};
+use super::{Effect, prompt, send, toast};
 use crate::control::grammar::ARM_US;
 use crate::control::{Access, ClusterView, Held, Mode as Right, Operation, words};
 use crate::tui::action::Dialog as Act;
 use crate::tui::clean::clean;
-use crate::tui::dialog::{Arm, Choice, Confirm, Dialog, Field, Pick, Question, SWALLOW_MS};
+use crate::tui::dialog::{Arm, Choice, Confirm, Dialog, Field, Pick, Preview, Question, SWALLOW_MS};
 use crate::tui::event::{Code, Key};
 use crate::tui::state::{Mode, State, Tone};
 
@@ -31,9 +32,27 @@ fn pick(state: &mut State, question: Question) {
     state.toast = None;
 }
 
+/// Whether faults are asked about: in a cluster of one's own, or where the cluster will refuse, they are not.
+fn asks(view: &ClusterView) -> bool {
+    view.held == Held::Remote && view.mode.allows(Access::Chaos)
+}
+
+/// Shows what a fault would do, if it takes neither leader nor quorum; false: it is none of these, so go on.
+pub(super) fn preview(state: &mut State, operation: &Operation) -> bool {
+    if !asks(&state.view) {
+        return false;
+    }
+    let operation = danger::resolve(&state.view, operation.clone());
+    let Some(danger) = danger::weigh(&state.view, &operation).filter(Danger::is_mild) else { return false };
+    let preview = Preview { operation, danger, opened_ms: state.now_ms };
+    state.mode = Mode::Dialog(Dialog::Preview(Box::new(preview)));
+    state.toast = None;
+    true
+}
+
 /// Asks for the name of what would be lost; false: nothing would be, so go on.
 pub(super) fn confirm(state: &mut State, operation: &Operation) -> bool {
-    if state.view.held != Held::Remote || !state.view.mode.allows(Access::Chaos) {
+    if !asks(&state.view) {
         return false;
     }
     let operation = danger::resolve(&state.view, operation.clone());
@@ -64,6 +83,7 @@ pub fn own_faults(view: &ClusterView, own: &[String]) -> usize {
 pub(super) fn swallows(state: &State) -> bool {
     let opened = match &state.mode {
         Mode::Dialog(Dialog::Pick(pick)) => pick.opened_ms,
+        Mode::Dialog(Dialog::Preview(preview)) => preview.opened_ms,
         Mode::Dialog(Dialog::Confirm(confirm)) => confirm.opened_ms,
         // It takes a reason and Enter anyway.
         Mode::Dialog(Dialog::Arm(_))
@@ -89,6 +109,10 @@ pub(super) fn act(state: &mut State, action: Act, key: Key) -> Vec<Effect> {
             let chosen = pick.question.choices().get(pick.chosen).copied().unwrap_or(Choice::Cancel);
             choose(state, chosen)
         }
+        (Dialog::Preview(preview), Act::Accept) => {
+            let (operation, decided) = (preview.operation.clone(), preview.danger.clone());
+            decide(state, operation, &decided)
+        }
         (Dialog::Confirm(_), Act::Accept) => accept_confirm(state),
         (Dialog::Arm(arm), action) => {
             move_in(arm, action);
@@ -98,7 +122,10 @@ pub(super) fn act(state: &mut State, action: Act, key: Key) -> Vec<Effect> {
             change_pick(pick, action, key);
             Vec::new()
         }
-        (Dialog::Confirm(_), Act::NextField | Act::PreviousField | Act::Less | Act::More | Act::Pick) => Vec::new(),
+        (
+            Dialog::Preview(_) | Dialog::Confirm(_),
+            Act::NextField | Act::PreviousField | Act::Less | Act::More | Act::Pick,
+        ) => Vec::new(),
     }
 }
 
@@ -194,16 +221,23 @@ fn accept_confirm(state: &mut State) -> Vec<Effect> {
         return Vec::new();
     }
     let (operation, decided) = (confirm.operation.clone(), confirm.danger.clone());
+    decide(state, operation, &decided)
+}
+
+/// Does what was decided on, if it still is what it was then.
+fn decide(state: &mut State, operation: Operation, decided: &Danger) -> Vec<Effect> {
     state.mode = Mode::Browse;
     if !state.view.mode.allows(Access::Chaos) {
         toast(state, Tone::Warn, format!("{}: no longer armed, nothing was done", decided.line));
         return Vec::new();
     }
-    let now = danger::of(&state.view, &operation);
-    let same =
-        |now: &danger::Danger| (now.leader, now.quorum, &now.wants) == (decided.leader, decided.quorum, &decided.wants);
+    let now = danger::weigh(&state.view, &operation);
+    let same = |now: &Danger| (now.leader, now.quorum, &now.wants) == (decided.leader, decided.quorum, &decided.wants);
     if !now.as_ref().is_some_and(same) {
-        let now = now.map_or_else(|| String::from("it takes neither leader nor quorum now"), |now| now.forecast);
+        let now = match now {
+            Some(now) if !now.is_mild() => now.forecast,
+            Some(_) | None => String::from("it takes neither leader nor quorum now"),
+        };
         toast(state, Tone::Warn, format!("the cluster has changed, nothing was done: {now}"));
         return Vec::new();
     }
@@ -218,7 +252,7 @@ fn line(dialog: &mut Dialog) -> Option<&mut Input> {
             Field::Reason => Some(&mut arm.reason),
             Field::Time => Some(&mut arm.time),
         },
-        Dialog::Pick(_) => None,
+        Dialog::Pick(_) | Dialog::Preview(_) => None,
         Dialog::Confirm(confirm) => Some(&mut confirm.typed),
     }
 }
@@ -237,7 +271,7 @@ pub(super) fn edit(state: &mut State, key: Key) {
             }
         }
         Dialog::Confirm(confirm) => confirm.error = None,
-        Dialog::Pick(_) => {}
+        Dialog::Pick(_) | Dialog::Preview(_) => {}
     }
     if let (Some(input), Some(request)) = (line(dialog), prompt::request(key))
         && (input.value().len() < LONGEST || !matches!(request, tui_input::InputRequest::InsertChar(_)))

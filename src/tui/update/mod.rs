@@ -69,7 +69,7 @@ pub fn context(mode: &Mode) -> Context {
         Mode::Prompt(_) => Context::Prompt,
         Mode::Partition(_) => Context::Partition,
         Mode::Help(_) | Mode::Detail { .. } => Context::Overlay,
-        Mode::Dialog(Dialog::Pick(_)) => Context::Choice,
+        Mode::Dialog(Dialog::Pick(_) | Dialog::Preview(_)) => Context::Choice,
         Mode::Dialog(Dialog::Arm(_) | Dialog::Confirm(_)) => Context::Form,
     }
 }
@@ -175,8 +175,17 @@ fn toast(state: &mut State, tone: Tone, text: String) {
     state.dirty = true;
 }
 
-/// Asks the cluster for an operation; asks the person first, if much would be lost.
+/// Asks the cluster for an operation that one key stands for; asks the person first, if it is a fault elsewhere.
 fn ask(state: &mut State, operation: Operation) -> Vec<Effect> {
+    if dialog::preview(state, &operation) {
+        return Vec::new();
+    }
+    ask_written(state, operation)
+}
+
+/// Asks the cluster for an operation that was written out and ended with Enter; asks the person first, if much would be
+/// lost.
+fn ask_written(state: &mut State, operation: Operation) -> Vec<Effect> {
     if matches!(operation, Operation::Quit) {
         return dialog::quit(state);
     }

@@ -1,6 +1,6 @@
 //! The partition editor.
 
-use super::{ask, toast};
+use super::{ask_written, toast};
 use crate::control::Operation;
 use crate::tui::action::Partition as Act;
 use crate::tui::effect::Effect;
@@ -52,7 +52,7 @@ pub(super) fn act(state: &mut State, action: Act, key: Key) -> Vec<Effect> {
             }
             let groups = draft.groups();
             state.mode = Mode::Browse;
-            return ask(state, Operation::Partition(groups));
+            return ask_written(state, Operation::Partition(groups));
         }
     }
     Vec::new()

@@ -2,7 +2,7 @@
 
 use tui_input::{Input, InputRequest};
 
-use super::{ask, toast};
+use super::{ask_written, toast};
 use crate::text::is_safe;
 use crate::tui::action::Prompt as Act;
 use crate::tui::clean::clean;
@@ -100,7 +100,7 @@ fn accept(state: &mut State) -> Vec<Effect> {
                 history.remove(0);
             }
             state.mode = Mode::Browse;
-            ask(state, operation)
+            ask_written(state, operation)
         }
     }
 }
@@ -108,7 +108,7 @@ fn accept(state: &mut State) -> Vec<Effect> {
 /// Submits the last command again.
 pub(super) fn again(state: &mut State) -> Vec<Effect> {
     match state.history[PromptKind::Submit.slot()].last().map(|line| command::parse(&whole(PromptKind::Submit, line))) {
-        Some(Ok(operation)) => ask(state, operation),
+        Some(Ok(operation)) => ask_written(state, operation),
         Some(Err(error)) => {
             toast(state, Tone::Warn, clean(&error));
             Vec::new()

@@ -11,9 +11,10 @@ use super::hints::draw_line;
 use super::widgets::{Frame, Pen, Span, blank, middle, pane, span, width, wrap};
 use crate::control::Access;
 use crate::tui::clean::clean;
-use crate::tui::dialog::{Arm, Confirm, Dialog, Field, Pick, Question};
+use crate::tui::dialog::{Arm, Confirm, Dialog, Field, Pick, Preview, Question};
 use crate::tui::state::State;
 use crate::tui::theme::{Slot, Theme};
+use crate::tui::update::danger::Danger;
 use crate::tui::update::dialog::own_faults;
 
 /// Columns of a dialog.
@@ -26,6 +27,7 @@ pub(super) fn draw(state: &State, dialog: &Dialog, theme: &Theme, area: Rect, bu
     match dialog {
         Dialog::Arm(arm) => draw_arm(state, arm, theme, area, buf),
         Dialog::Pick(pick) => draw_pick(state, pick, theme, area, buf),
+        Dialog::Preview(preview) => draw_preview(state, preview, theme, area, buf),
         Dialog::Confirm(confirm) => draw_confirm(state, confirm, theme, area, buf),
     }
 }
@@ -38,6 +40,7 @@ pub(super) fn line(dialog: &Dialog) -> String {
             Question::Disarm => String::from("disarm? Enter, Esc"),
             Question::Quit => String::from("faults in force: Enter heals, Esc"),
         },
+        Dialog::Preview(preview) => format!("{}? Enter, Esc", preview.danger.line),
         Dialog::Confirm(confirm) => format!("type {} or Esc", confirm.danger.wants),
     }
 }
@@ -180,23 +183,34 @@ fn draw_pick(state: &State, pick: &Pick, theme: &Theme, area: Rect, buf: &mut Bu
     Pen::new(buf, below, 2, state).put(keys, theme.style(Slot::Muted));
 }
 
-fn draw_confirm(state: &State, confirm: &Confirm, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let danger = &confirm.danger;
+fn draw_preview(state: &State, preview: &Preview, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let lines = facts(state, &preview.danger, "", theme.style(Slot::Warn), theme, columns(area));
+    let below = boxed(state, theme, area, buf, "Fault", &lines, 2);
+    let mut pen = Pen::new(buf, below, 1, state);
+    pen.put("Enter does it", theme.style(Slot::Key)).put("  Esc: nothing is done", theme.style(Slot::Muted));
+}
+
+/// What would be done, where, for how long, and what is to be expected.
+fn facts(state: &State, danger: &Danger, takes: &str, style: Style, theme: &Theme, room: u16) -> Vec<Vec<Span>> {
     let text = theme.style(Slot::Text);
-    let bad = theme.style(Slot::Bad);
-    let room = columns(area);
     let mut lines = Vec::new();
-    let what = match (danger.leader, danger.quorum) {
-        (true, true) => "takes the leader and the QUORUM",
-        (false, true) => "takes the QUORUM",
-        (_, false) => "takes the leader",
-    };
-    say(&mut lines, theme, room, "do", &format!("{}   {what}", danger.line), bad);
+    say(&mut lines, theme, room, "do", format!("{}   {takes}", danger.line).trim_end(), style);
     say(&mut lines, theme, room, "on", &format!("{}; {}", danger.object, danger.count), text);
     let cluster = format!("{}   {}", clean(&state.view.name), header::mode_word(state));
     say(&mut lines, theme, room, "cluster", &cluster, theme.style(Slot::Title));
     say(&mut lines, theme, room, "lasts", danger.lasts, text);
     say(&mut lines, theme, room, "expect", &format!("estimate: {}", danger.forecast), text);
+    lines
+}
+
+fn draw_confirm(state: &State, confirm: &Confirm, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let danger = &confirm.danger;
+    let takes = match (danger.leader, danger.quorum) {
+        (true, true) => "takes the leader and the QUORUM",
+        (false, true) => "takes the QUORUM",
+        (_, false) => "takes the leader",
+    };
+    let lines = facts(state, danger, takes, theme.style(Slot::Bad), theme, columns(area));
     let below = boxed(state, theme, area, buf, "Confirm", &lines, 3);
     let mut pen = Pen::new(buf, below, 1, state);
     let label = format!("type {} to do it: ", danger.wants);

@@ -5,8 +5,9 @@ use ratatui::layout::Rect;
 
 use super::widgets::{Pen, blank, span, spans_width, tone, width};
 use crate::control::{Held, Mode as Right};
-use crate::tui::action::{Action, Overlay, Row, TABLE};
+use crate::tui::action::{Action, Dialog as Act, Overlay, Row, TABLE};
 use crate::tui::command;
+use crate::tui::dialog::Dialog;
 use crate::tui::glyphs::Glyphs;
 use crate::tui::layout::{self, Class};
 use crate::tui::state::{Mode, Prompt, PromptKind, State};
@@ -56,10 +57,12 @@ fn shows_events(state: &State) -> bool {
 fn draw_keys(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let context = context(&state.mode);
     let in_detail = matches!(state.mode, Mode::Detail { .. });
+    let in_preview = matches!(state.mode, Mode::Dialog(Dialog::Preview(_)));
     let runs = |row: &Row| row.action == Action::Overlay(Overlay::Run);
+    let chooses = |row: &Row| matches!(row.action, Action::Dialog(Act::Less | Act::More));
     let fits = |row: &&Row| {
         let is_hinted = row.hint.is_some() && row.need.is_hinted(state.capabilities);
-        row.context == context && is_hinted && !(in_detail && runs(row))
+        row.context == context && is_hinted && !(in_detail && runs(row)) && !(in_preview && chooses(row))
     };
     let rows: Vec<&Row> = TABLE.iter().filter(fits).collect();
     let hint = |row: &Row| {

@@ -37,6 +37,7 @@ mod text_sanitizer;
 mod tidy;
 mod tui_attached;
 mod tui_keys;
+mod tui_preview;
 mod tui_sizes;
 mod tui_theme;
 mod tui_update;

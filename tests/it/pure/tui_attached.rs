@@ -70,6 +70,8 @@ fn what_lies_over_an_attached_cluster() {
         ("detail_of_a_silent_node", views::half_heard(), "5<enter>"),
         ("detail_of_a_node_never_heard", views::never_heard(), "5<enter>"),
         ("confirm_quorum", views::drill(), ":partition 1,2/3,4/5<enter>"),
+        ("preview", views::drill(), "2i"),
+        ("preview_crash", views::drill(), "1c"),
         ("masked", ClusterView { values_masked: true, ..views::attached() }, ""),
         ("masked_help", ClusterView { values_masked: true, ..views::attached() }, "?"),
         ("disarm", views::drill(), "A"),
@@ -392,7 +394,7 @@ fn what_takes_the_leader_is_known_by_what_it_does() {
 }
 
 #[test]
-fn what_takes_neither_runs_at_once() {
+fn what_takes_neither_and_is_written_out_runs_at_once() {
     for line in [
         "crash n1",
         "isolate n2",
@@ -421,9 +423,9 @@ fn ones_own_cluster_asks_nothing() {
         let mut view = views::healthy(5);
         view.held = held;
         let mut screen = Screen::new(80, 24, view);
-        screen.keys("3c:crash all<enter>3iq");
+        screen.keys("3c:crash all<enter>3i1cq");
         let asked = screen.effects.iter().filter(|effect| matches!(effect, Effect::Ask(_))).count();
-        assert_eq!((asked, screen.effects.last()), (3, Some(&Effect::Quit)));
+        assert_eq!((asked, screen.effects.last()), (4, Some(&Effect::Quit)));
     }
 }
 
