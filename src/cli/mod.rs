@@ -12,6 +12,7 @@ pub mod headless;
 pub mod lines;
 pub mod node;
 pub mod plain;
+pub mod repeats;
 pub mod show;
 pub mod sim;
 pub mod token;

@@ -22,12 +22,12 @@ use crate::control::access::ChaosKeys;
 use crate::control::audit::{Audit, Writing};
 use crate::control::server::{Secure, Server, ServerSpec};
 use crate::control::tokens::{TokenError, Tokens};
-use crate::control::{Life, Pace, What};
+use crate::control::{Life, Pace, What, narrate};
 use crate::machine::kv;
 use crate::node::driver::{self, MachineFactory, Observed, Stop};
 pub use crate::node::driver::{Ended, Trouble};
 use crate::node::tracer::TraceSink;
-use crate::raft::{Configuration, NodeId, Options};
+use crate::raft::{Configuration, Index, NodeId, Options};
 use crate::storage::faulty::{FaultHandle, Faulty};
 use crate::storage::fjall::{FjallOptions, FjallStorage};
 use crate::storage::known::KnownStores;
@@ -355,7 +355,7 @@ impl Host {
             }
         });
         let mut stop = std::pin::pin!(stop);
-        let mut batch = Vec::new();
+        let (mut batch, mut last_command) = (Vec::new(), None);
         let by_itself = loop {
             tokio::select! {
                 () = &mut stop => break None,
@@ -363,7 +363,7 @@ impl Host {
                 ended = &mut handle.ended => break Some(end_of(ended)),
                 count = observed.recv_many(&mut batch, 256) => if count > 0 {
                     for one in batch.drain(..) {
-                        face.observed(one);
+                        face.observed(one, &mut last_command);
                     }
                 },
                 never = &mut watching => match never {},
@@ -403,16 +403,24 @@ impl Host {
 }
 
 impl Face {
-    fn observed(&self, observed: Observed) {
+    fn observed(&self, observed: Observed, last_command: &mut Option<Index>) {
+        let after = match &observed {
+            Observed::Applied { index, .. } => last_command.replace(*index),
+            Observed::Event { .. } => None,
+        };
         if !self.news.is_heard() {
             return;
         }
         match observed {
-            Observed::Event { node, at_us, event } => self.news.tell(at_us, What::Node { node, event }),
-            Observed::Applied { node, at_us, index, command } => {
-                let command = kv::describe_command(&command);
-                self.news.tell(at_us, What::Applied { node, index, command });
+            Observed::Event { node, at_us, event } if narrate::is_told(node, &event) => {
+                self.news.tell(at_us, What::Node { node, event });
             }
+            Observed::Applied { node, at_us, index, command } if self.news.wants_commands() => {
+                let after = after.unwrap_or_else(|| Index(index.0.saturating_sub(1)));
+                let command = kv::describe_command(&command);
+                self.news.tell(at_us, What::Applied { node, index, after, command });
+            }
+            Observed::Event { .. } | Observed::Applied { .. } => {}
         }
     }
 }

@@ -79,6 +79,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["transport/tls.rs"]),
     ("tokio_rustls", &["transport/tls.rs"]),
     ("rcgen", &["cli/certs.rs"]),
+    ("x509_parser", &["transport/expiry.rs"]),
     ("ring", &["control/tokens.rs"]),
     ("hdrhistogram", &["cli/"]),
     ("imbl", &["machine/kv/"]),

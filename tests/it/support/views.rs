@@ -135,6 +135,7 @@ pub fn healthy(count: u64) -> ClusterView {
         held: Held::Lab,
         mode: ControlMode::Own,
         chaos: true,
+        may: Access::Chaos,
         chaos_allowed: true,
         alarms: Vec::new(),
         console_bytes_per_second: None,
@@ -477,7 +478,7 @@ pub fn story() -> Vec<Observation> {
         out.push(happened(
             15 + 2 * step,
             at_us + 4_000,
-            What::Applied { node: id(3), index, command: format!("SET k{step} v{step}") },
+            What::Applied { node: id(3), index, after: Index(index.0 - 1), command: format!("SET k{step} v{step}") },
         ));
     }
     out.push(happened(

@@ -226,7 +226,7 @@ fn ends_are_read_from_any_certificate_and_from_nothing_else() {
         params.not_after = at;
         let der = params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec();
         let ends = Ends::of(&der).unwrap();
-        assert_eq!((ends.to_string(), i64::try_from(ends.seconds).unwrap()), (text.to_owned(), at.unix_timestamp()));
+        assert_eq!((ends.to_string(), i64::try_from(ends.seconds()).unwrap()), (text.to_owned(), at.unix_timestamp()));
         for length in 0..der.len() {
             assert_eq!(Ends::of(&der[..length]), None, "cut to {length}");
             let mut altered = der.clone();
