@@ -24,8 +24,9 @@ const fn mutant(name: &'static str, what: &'static str, found_by: &'static [Prop
 }
 
 use Property::{
-    Assertion, CommitOnQuorum, CommittedImmutable, Durability, ElectionSafety, Evidence, LeaderCompleteness,
-    Linearizability, Liveness, LogMatching, Monotonic, Order, Outcomes, Promise, Snapshots, StateMachineSafety,
+    Assertion, Bounds, CommitOnQuorum, CommittedImmutable, Durability, ElectionSafety, Evidence, LeaderCompleteness,
+    Linearizability, Liveness, LocalReads, LogMatching, Monotonic, Order, Outcomes, Promise, Snapshots,
+    StateMachineSafety,
 };
 
 /// All of them.
@@ -77,6 +78,10 @@ pub const MUSEUM: &[Mutant] = &[
     mutant("M67", "match_index outlives a follower's life", &[CommitOnQuorum, Liveness]),
     mutant("Q01", "a node in quarantine votes", &[LeaderCompleteness]),
     mutant("Q02", "acknowledgements from quarantine count", &[CommitOnQuorum]),
+    mutant("L01", "a local read names an index that is not applied yet", &[LocalReads]),
+    mutant("B01", "the window to a follower is never full", &[Bounds]),
+    mutant("B02", "proposals are never refused", &[Bounds]),
+    mutant("B03", "a log keeps what any follower lacks, however heavy it is", &[Bounds]),
 ];
 
 /// Numbers without a variant here, and why.
