@@ -14,6 +14,7 @@ mod formats_trace;
 mod fuzz_codec;
 mod fuzz_core;
 mod fuzz_faults;
+mod fuzz_fence;
 mod history_lines;
 mod kv_commands;
 mod kv_store;
