@@ -19,6 +19,7 @@ mod history_lines;
 mod kv_commands;
 mod kv_store;
 mod museum;
+mod raft_availability;
 mod raft_broken_rules;
 mod raft_checklist_durability;
 mod raft_checklist_elections;
