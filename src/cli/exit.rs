@@ -101,7 +101,9 @@ impl Exit {
     fn of_headless(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
         if let Some(wrong) = cause.downcast_ref::<Wrong>() {
             return Some(match wrong {
-                Wrong::NoEndpoints | Wrong::Endpoint(_) | Wrong::NoContext { .. } | Wrong::Name(_) => Self::Usage,
+                Wrong::NoEndpoints | Wrong::Lab(_) | Wrong::Endpoint(_) | Wrong::NoContext { .. } | Wrong::Name(_) => {
+                    Self::Usage
+                }
                 Wrong::File { .. } | Wrong::NoPlace => Self::Configuration,
             });
         }
@@ -146,7 +148,9 @@ impl Exit {
             ClusterError::NoAnswer { .. } => Self::Io,
             ClusterError::NotLetIn { .. } => Self::Refused,
             ClusterError::OtherMembers { .. } | ClusterError::Newer { .. } => Self::Configuration,
-            ClusterError::Locked { .. } | ClusterError::Io { doing: "making", .. } => Self::NoDataFolder,
+            ClusterError::Locked { .. } | ClusterError::Open { .. } | ClusterError::Io { doing: "making", .. } => {
+                Self::NoDataFolder
+            }
             ClusterError::NotOurs { .. } => Self::WrongIdentity,
             ClusterError::Unreadable { .. } => Self::CorruptData,
             ClusterError::Io { source, .. } => Self::of_io(source),

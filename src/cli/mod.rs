@@ -12,9 +12,12 @@ pub mod headless;
 pub mod lines;
 pub mod node;
 pub mod plain;
+pub mod repeats;
 pub mod show;
 pub mod sim;
+pub mod token;
 pub mod trace;
+pub mod way;
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher as _, RandomState};
@@ -26,6 +29,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::cluster::local;
 use crate::cluster::process::{self, ProcessSpec};
@@ -119,8 +124,11 @@ pub enum Command {
     /// A seed fixes everything that happens. A seed that breaks a rule is told with the evidence and the command that
     /// replays it; the exit code is 70 then.
     Sim(sim::SimArguments),
-    /// Make a CA and certificates for nodes and consoles, for development
+    /// Make a CA and certificates for nodes, for development
     Certs(certs::CertsArguments),
+    /// Make a token: how a console proves to nodes what it may
+    #[command(after_help = token::EXAMPLE)]
+    Token(token::TokenArguments),
     #[command(flatten)]
     #[expect(missing_docs, reason = "its own subcommands say what they are")]
     Headless(headless::Headless),
@@ -188,12 +196,16 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };
+    if matches!(arguments.command, None | Some(Command::Attach(_) | Command::Node(_) | Command::Headless(_))) {
+        keep_to_ourselves();
+    }
     let job = || match &arguments.command {
         None => run(&arguments),
         Some(Command::Core) => core::run(io::stdin().lock(), io::stdout().lock()),
         Some(Command::Attach(arguments)) => attach::run(arguments),
         Some(Command::Node(arguments)) => node::run(arguments),
         Some(Command::Certs(arguments)) => certs::run(arguments, &mut io::stdout().lock()),
+        Some(Command::Token(arguments)) => token::run(arguments, &mut io::stdout().lock()),
         Some(Command::Sim(arguments)) => sim::run(arguments, &mut io::stdout().lock(), &mut io::stderr()),
         Some(Command::Headless(headless)) => headless.run(),
     };
@@ -209,6 +221,14 @@ pub fn main(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Exit
         }
         Err(_) => Exit::Broken,
     }
+}
+
+/// What is written is its owner's alone, and what is in memory, tokens and keys, is not written at all when it crashes.
+fn keep_to_ourselves() {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    // Nothing is lost where it cannot be forbidden.
+    let _ = setrlimit(Resource::Core, none);
 }
 
 /// An error and its causes; many errors say their cause themselves.

@@ -7,7 +7,6 @@
 //! find room, because a command is begun only when there is room for its answer. Not one escape sequence is written.
 //! Not here: how lines look (`lines.rs`), what commands mean (`control/grammar.rs`), signals (`mod.rs` hands in their end).
 
-use std::collections::BTreeMap;
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
@@ -19,9 +18,10 @@ use tokio::time::timeout;
 
 use super::Exit;
 use super::lines::{Asked, Form};
+use super::repeats::Repeats;
 use crate::cluster::Session;
-use crate::control::{Life, Observation, Operation, OperationId, Request, What, grammar};
-use crate::raft::{EventKind, NodeId};
+use crate::control::{Observation, Operation, OperationId, Request, What, grammar};
+use crate::raft::EventKind;
 
 /// Lines that may wait for the writer.
 const LINES_WAITING: usize = 4_096;
@@ -70,7 +70,7 @@ where
         form,
         lines,
         waiting: None,
-        lives: BTreeMap::new(),
+        repeats: Repeats::new(form),
         last_id: 0,
         last_happened: 0,
         missed: 0,
@@ -88,7 +88,7 @@ struct Plain {
     form: Form,
     lines: mpsc::Sender<String>,
     waiting: Option<(OperationId, Asked, bool)>,
-    lives: BTreeMap<NodeId, Life>,
+    repeats: Repeats,
     last_id: OperationId,
     last_happened: u64,
     missed: u64,
@@ -165,11 +165,7 @@ impl Plain {
                 if let What::Node { event, .. } = &happened.what {
                     self.broken |= matches!(event.kind, EventKind::Violated { .. });
                 }
-                let before = match &happened.what {
-                    What::Life { node, life } => self.lives.insert(*node, life.clone()),
-                    _ => None,
-                };
-                if let Some(line) = self.form.happened(&happened, before.as_ref()) {
+                for line in self.repeats.lines(&happened) {
                     self.tell(line);
                 }
                 false
@@ -223,6 +219,9 @@ impl Plain {
                 self.refuse(&asked, "the cluster has ended");
             }
             Ending::Quit => {}
+        }
+        for line in self.repeats.rest() {
+            self.tell(line);
         }
         let Self { lines, failed, broken, .. } = self;
         drop(lines);

@@ -8,7 +8,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -133,6 +133,9 @@ fn check_is_ours(path: &Path, file: &Path) -> Result<(), ClusterError> {
     let foreign = entries.flatten().any(|entry| entry.file_name() != "lock");
     if foreign && !file.exists() {
         return Err(ClusterError::NotOurs { path: path.to_owned() });
+    }
+    if fs::metadata(path).map_err(io_error("looking at", path))?.mode() & 0o002 != 0 {
+        return Err(ClusterError::Open { path: path.to_owned() });
     }
     Ok(())
 }

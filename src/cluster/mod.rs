@@ -175,6 +175,12 @@ pub enum ClusterError {
         /// Which folder.
         path: PathBuf,
     },
+    /// Whoever is on this machine could put something there.
+    #[error("{path} can be written by everybody: chmod 700 it, or choose another --data-dir")]
+    Open {
+        /// Which folder.
+        path: PathBuf,
+    },
     /// A newer program made it.
     #[error("{path} has format {found}, this raft-tui reads up to {supported}; use the newer program that made it")]
     Newer {

@@ -4,7 +4,6 @@
 //! | --- | --- | --- |
 //! | read, arm, disarm | viewer | no |
 //! | submit | operator | no: clients are no people at a screen |
-//! | shut down | operator | as operator |
 //! | heal | chaos | no: whoever's time is up must still be able to clean up |
 //! | faults, failing the disk, crash | chaos | as chaos |
 //!
@@ -54,7 +53,7 @@ impl ChaosKeys {
 pub const fn needed(wish: &Wish) -> Access {
     match wish {
         Wish::Read { .. } | Wish::Arm { .. } | Wish::Disarm => Access::Viewer,
-        Wish::Submit { .. } | Wish::Shutdown => Access::Operator,
+        Wish::Submit { .. } => Access::Operator,
         Wish::Fault(_) | Wish::HealFault { .. } | Wish::HealAll | Wish::HealLinks(_) | Wish::FailDisk | Wish::Crash => {
             Access::Chaos
         }
@@ -66,7 +65,6 @@ pub const fn needed(wish: &Wish) -> Access {
 pub const fn arms_needed(wish: &Wish) -> Option<Access> {
     match wish {
         Wish::Fault(_) | Wish::FailDisk | Wish::Crash => Some(Access::Chaos),
-        Wish::Shutdown => Some(Access::Operator),
         Wish::Read { .. }
         | Wish::Submit { .. }
         | Wish::Arm { .. }

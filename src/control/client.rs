@@ -29,7 +29,7 @@ use super::{admit, pictures};
 use crate::raft::{Epoch, NodeId};
 use crate::transport::frame::{FrameError, FrameReader, FrameWriter, frames};
 use crate::transport::net::Net;
-use crate::transport::tls::Tls;
+use crate::transport::tls::{Distrust, Tls};
 
 /// How long a connection may take.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(2);
@@ -69,7 +69,7 @@ pub struct LineSpec {
     pub token: Option<Arc<Token>>,
     /// Whom to trust; without it nothing is encrypted.
     pub tls: Option<Arc<Tls>>,
-    /// What to follow.
+    /// What to follow at first.
     pub detail: Detail,
 }
 
@@ -185,6 +185,7 @@ impl Asker {
 pub struct Line {
     asker: Asker,
     told: mpsc::Receiver<Told>,
+    detail: watch::Sender<Detail>,
     task: AbortHandle,
 }
 
@@ -209,10 +210,25 @@ impl Line {
             bytes_in: 0,
             bytes_out: 0,
         });
-        let talk =
-            Talk { access: spec.access, spec, heard, tell, missed: 0, asked, open: BTreeMap::new(), bytes: (0, 0) };
+        let (detail, wanted) = watch::channel(spec.detail);
+        let talk = Talk {
+            access: spec.access,
+            spec,
+            detail: wanted,
+            heard,
+            tell,
+            missed: 0,
+            asked,
+            open: BTreeMap::new(),
+            bytes: (0, 0),
+        };
         let task = tokio::spawn(talk.run()).abort_handle();
-        Self { asker: Asker { asks, heard: hears }, told, task }
+        Self { asker: Asker { asks, heard: hears }, told, detail, task }
+    }
+
+    /// Follows this from now on, over all connections.
+    pub fn follow(&self, detail: Detail) {
+        self.detail.send_if_modified(|followed| std::mem::replace(followed, detail) != detail);
     }
 
     /// What is known of the node.
@@ -250,6 +266,8 @@ struct Talk {
     spec: LineSpec,
     /// What is asked for by now.
     access: Access,
+    /// What is to be followed.
+    detail: watch::Receiver<Detail>,
     heard: watch::Sender<Heard>,
     tell: mpsc::Sender<Told>,
     missed: u64,
@@ -331,7 +349,15 @@ impl Talk {
         let tls = tls.clone();
         let welcomed = timeout(HANDSHAKE_WITHIN, async {
             let Some(tls) = tls else { return self.handshake(frames(wire, HELLO_BYTES_MAX)).await };
-            let (wire, certified) = tls.connect(wire).await.map_err(io)?;
+            let (wire, certified) = match tls.connect(wire).await {
+                Ok(connected) => connected,
+                Err(error) => {
+                    let Some(Distrust::OfTheirs(why)) = Distrust::of(&error) else { return Err(io(error)) };
+                    // The CA may be another since this console began. The next time will tell.
+                    let _ = tokio::task::spawn_blocking(move || tls.trust_anew()).await;
+                    return Err(Why(format!("its certificate {why}"), false));
+                }
+            };
             let connection = self.handshake(frames(wire, HELLO_BYTES_MAX)).await?;
             let node = connection.welcome.node;
             if !certified.is(node) {
@@ -453,9 +479,10 @@ impl Talk {
                     });
                     if anew {
                         following.last = None;
-                        send(writer, &FromConsole::Follow(self.spec.detail)).await?;
+                        self.follow(writer).await?;
                     }
                 }
+                Ok(()) = self.detail.changed() => self.follow(writer).await?,
                 asked = self.asked.recv() => {
                     let Some(asked) = asked else { return Ok(()) };
                     let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
@@ -477,7 +504,7 @@ impl Talk {
 
     /// Follows, and sends again what this life has not answered.
     async fn begin(&mut self, writer: &mut FrameWriter, life: Life) -> Result<(), Why> {
-        send(writer, &FromConsole::Follow(self.spec.detail)).await?;
+        self.follow(writer).await?;
         let elsewhere = |_: &u64, open: &mut Open| open.sent_to.is_some_and(|sent_to| sent_to != life);
         for (_, open) in self.open.extract_if(.., elsewhere) {
             let why = "the node started again before it answered".into();
@@ -489,6 +516,11 @@ impl Talk {
             self.send_open(writer, number, life).await?;
         }
         Ok(())
+    }
+
+    async fn follow(&mut self, writer: &mut FrameWriter) -> Result<(), Why> {
+        let detail = *self.detail.borrow_and_update();
+        send(writer, &FromConsole::Follow(detail)).await
     }
 
     async fn send_open(&mut self, writer: &mut FrameWriter, number: u64, life: Life) -> Result<(), Why> {

@@ -8,7 +8,7 @@ use super::observation::{Happened, Life, What, WritesStand};
 use super::operation::Answer;
 use crate::machine::kv;
 use crate::raft::event::{IgnoredWhy, Mode, Refusal, StepDown};
-use crate::raft::{Cause, Event, EventKind, MessageKind, NodeId};
+use crate::raft::{Cause, Event, EventKind, MessageKind, NodeId, Term};
 use crate::text::{clip, is_safe, sanitize_str};
 
 /// Cluster time of one tick, in milliseconds.
@@ -94,9 +94,7 @@ pub fn sentence(happened: &Happened) -> Option<String> {
             Life::Halted { why } => Some(format!("{node} halts: {}", safe(why))),
         },
         What::Note { node, note } => Some(format!("{node}: {}", safe(note))),
-        What::Applied { node, index, command } => {
-            Some(format!("entry {index} is applied, by {node} first: {}", quote(command)))
-        }
+        What::Applied { node, index, command, .. } => Some(format!("{node} applies entry {index}: {}", quote(command))),
         What::Faults { what } => Some(format!("by the operator: {}", safe(what))),
         What::Clock { what } => Some(safe(what)),
         What::Dropped { from, to, kind, count } => match kind {
@@ -116,6 +114,39 @@ pub fn sentence(happened: &Happened) -> Option<String> {
             | MessageKind::ReadIndexReply => None,
         },
     }
+}
+
+/// Whether people are told of an event.
+#[must_use]
+pub fn is_told(node: NodeId, event: &Event) -> bool {
+    event_sentence(node, event).is_some()
+}
+
+/// What a node does again and again while it finds no leader, and changes nothing by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Vain {
+    /// Its election timeout is over.
+    TimesOut,
+    /// It asks for pre-votes.
+    Asks,
+    /// It refuses this node its pre-vote.
+    Refuses(NodeId),
+    /// It got too few.
+    GivesUp,
+}
+
+/// Who does so in which term, where this is such a thing: many of them in a row may be told as one.
+#[must_use]
+pub fn in_vain(happened: &Happened) -> Option<(NodeId, Term, Vain)> {
+    let What::Node { node, event } = &happened.what else { return None };
+    let vain = match &event.kind {
+        EventKind::ElectionTimeout { .. } => Vain::TimesOut,
+        EventKind::BecamePreCandidate { .. } => Vain::Asks,
+        EventKind::VoteRefused { candidate, pre: true, .. } => Vain::Refuses(*candidate),
+        EventKind::BecameFollower { leader: None } if is_pre_vote_reply(event.cause) => Vain::GivesUp,
+        _ => return None,
+    };
+    Some((*node, event.term, vain))
 }
 
 /// A sentence for a node that takes part again without having been started anew: nothing else tells of it.
@@ -294,6 +325,10 @@ const fn follows(cause: Cause) -> bool {
             | Cause::Boot
             | Cause::Machine
     )
+}
+
+const fn is_pre_vote_reply(cause: Cause) -> bool {
+    matches!(cause, Cause::Message { kind: MessageKind::PreVoteReply, .. })
 }
 
 const fn asked_for_a_vote(cause: Cause) -> bool {

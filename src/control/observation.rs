@@ -52,6 +52,8 @@ pub struct Reach {
     pub round_trip_us: Option<u64>,
     /// The program's version that it runs; empty when that is not known.
     pub version: String,
+    /// Faults can be injected into it; `None` when that is not known.
+    pub chaos: Option<bool>,
 }
 
 /// From this age on a node's picture is called stale: real time in microseconds.
@@ -388,8 +390,12 @@ pub struct ClusterView {
     pub held: Held,
     /// What the console may do now.
     pub mode: Mode,
-    /// Faults can be injected into it by whoever has the right.
+    /// Faults can be injected into some of its nodes by whoever has the right.
     pub chaos: bool,
+    /// The most that the console can be armed for.
+    pub may: operation::Access,
+    /// The cluster allows it; whether a node does is its own affair.
+    pub chaos_allowed: bool,
     /// What nodes found wrong.
     pub alarms: Vec<Alarm>,
     /// What the console costs: bytes a second to and from all nodes; `None` in one process.
@@ -397,6 +403,16 @@ pub struct ClusterView {
 }
 
 impl ClusterView {
+    /// Why the console cannot be armed for this, and what would help; `None`: it can.
+    #[must_use]
+    pub fn unarmable(&self, access: operation::Access) -> Option<String> {
+        if access == operation::Access::Chaos && !self.chaos {
+            return Some("fault injection is off: it takes --chaos at bootstrap and nodes with --enable-chaos".into());
+        }
+        let has = self.may;
+        (access > has).then(|| format!("this console has {has} access and no more: attach with a token for {access}"))
+    }
+
     /// The node with this id.
     #[must_use]
     pub fn node(&self, id: NodeId) -> Option<&NodeView> {
@@ -482,10 +498,12 @@ pub enum What {
     },
     /// A client's command was applied.
     Applied {
-        /// The first node that applied it.
+        /// The node that tells: the first that applied it, where all of them are in this process.
         node: NodeId,
         /// Where in the log.
         index: Index,
+        /// Where the command before it is. What lies between is no client's.
+        after: Index,
         /// The command in words.
         command: String,
     },

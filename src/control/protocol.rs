@@ -8,7 +8,7 @@
 //!                                     ←  Welcome {cluster, node, members, access granted}     or Refused {why}
 //!   Follow {detail}                  →
 //!                                     ←  Picture {number, whole}, then Change {number, parts that changed} …
-//!                                     ←  Happened {number, …} …      Missed {count} where the console was too slow
+//!                                     ←  Happened {…} …      Missed {count} where the console was too slow
 //!   Ask {request, decided_on, wish}  →
 //!                                     ←  Answered {request, answer}
 //!   Alive {echo}                     →
@@ -164,7 +164,12 @@ pub enum Detail {
         /// Real time between two, in milliseconds.
         every_ms: u32,
     },
-    /// Pictures, and all that happens.
+    /// Pictures, and what happens, but no client's commands: every node applies them all, one need tell.
+    Events {
+        /// Real time between two pictures, in milliseconds.
+        every_ms: u32,
+    },
+    /// Pictures, what happens, and each command that is applied.
     Everything {
         /// Real time between two pictures, in milliseconds.
         every_ms: u32,
@@ -244,8 +249,6 @@ pub enum Wish {
     FailDisk,
     /// End as if killed.
     Crash,
-    /// End in order.
-    Shutdown,
 }
 
 /// A fault, a lease of the session that put it there: it ends with its time, or soon after the session falls silent.
@@ -320,7 +323,8 @@ pub enum FromNode {
         /// Number of a part of a picture, and its bytes (`pictures.rs`).
         parts: Vec<(u8, Bytes)>,
     },
-    /// Something happened.
+    /// Something happened of which people are told: the protocol's every-day work is in the pictures. Numbers may leave
+    /// gaps, for what this console did not ask for; what it lost is in `Missed`.
     Happened(Happened),
     /// This many details were dropped because the console was too slow.
     Missed {

@@ -8,8 +8,8 @@
 //! Not here: what access allows (`access.rs`), encryption (`transport/tls.rs`).
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::{self, Read as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -133,6 +133,14 @@ pub struct Holder {
     pub token: Token,
 }
 
+impl Holder {
+    /// As it stands in a token file. Whoever calls this holds a secret in his hands.
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!("{} {} {}", self.access, self.name, self.token.to_hex())
+    }
+}
+
 /// The tokens that a node knows, or the one that a console has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
@@ -169,6 +177,14 @@ pub enum TokenError {
         /// What is wrong, without the line's words.
         why: String,
     },
+    /// There is no telling two holders of one name apart.
+    #[error("the token file {path} has a token for {name} already: choose another name, or take that line out first")]
+    Taken {
+        /// Which.
+        path: PathBuf,
+        /// Whose.
+        name: String,
+    },
     /// It holds none, or far too many.
     #[error("the token file {path} holds {count} tokens; 1 to {TOKENS_MAX} are wanted")]
     Count {
@@ -188,31 +204,37 @@ impl Tokens {
 
     /// Reads a token file; refuses one that others can read or write, and one behind a symbolic link.
     pub fn read(path: &Path) -> Result<Self, TokenError> {
+        let file = open_private(path, OpenOptions::new().read(true))?;
+        Self::parse(path, &text_of(path, &file)?)
+    }
+
+    /// Puts one more into a token file, which is made if it is not there; refuses what [`Self::read`] refuses, and a name
+    /// that is there already. What could not be written whole is taken back.
+    pub fn append(path: &Path, holder: &Holder) -> Result<(), TokenError> {
         let io = |source| TokenError::Io { path: path.to_owned(), source };
-        let open = |why| TokenError::Open { path: path.to_owned(), why };
-        let mut options = OpenOptions::new();
-        // A fifo in its place must not stop the program.
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        options.read(true).custom_flags(flags.bits().cast_signed());
-        let file = match options.open(path) {
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-                return Err(open("is a symbolic link"));
-            }
-            opened => opened.map_err(io)?,
+        let file = open_private(path, OpenOptions::new().read(true).append(true).create(true).mode(0o600))?;
+        // Two that append at once must see each other's names.
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).map_err(|error| io(error.into()))?;
+        let text = text_of(path, &file)?;
+        let there = match Self::parse(path, &text) {
+            Ok(there) => there.holders,
+            Err(TokenError::Count { count: 0, .. }) => Vec::new(),
+            Err(error) => return Err(error),
         };
-        let meta = file.metadata().map_err(io)?;
-        if !meta.is_file() {
-            return Err(open("is no file"));
+        let line = holder.line();
+        if there.iter().any(|one| one.name == holder.name) {
+            return Err(TokenError::Taken { path: path.to_owned(), name: holder.name.clone() });
         }
-        if meta.mode() & 0o077 != 0 {
-            return Err(open("can be read or written by others"));
+        if there.len() >= TOKENS_MAX || text.len() + line.len() + 2 > FILE_BYTES_MAX as usize {
+            return Err(TokenError::Count { path: path.to_owned(), count: there.len() + 1 });
         }
-        if ![0, rustix::process::geteuid().as_raw()].contains(&meta.uid()) {
-            return Err(open("belongs to another user"));
-        }
-        let mut text = String::new();
-        file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(io)?;
-        Self::parse(path, &text)
+        let before = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        let written = (&file).write_all(format!("{before}{line}\n").as_bytes()).and_then(|()| file.sync_all());
+        written.map_err(|source| {
+            // Half a line would make the whole file useless; if even this fails, the error tells of the file.
+            let _ = file.set_len(text.len() as u64);
+            io(source)
+        })
     }
 
     /// Reads what stands in a token file; `path` is for the words of an error.
@@ -266,6 +288,38 @@ impl Tokens {
         }
         found
     }
+}
+
+/// Opens a file of secrets, if it is its owner's alone.
+fn open_private(path: &Path, options: &mut OpenOptions) -> Result<File, TokenError> {
+    let io = |source| TokenError::Io { path: path.to_owned(), source };
+    let open = |why| TokenError::Open { path: path.to_owned(), why };
+    // A fifo in its place must not stop the program.
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = match options.custom_flags(flags.bits().cast_signed()).open(path) {
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            return Err(open("is a symbolic link"));
+        }
+        opened => opened.map_err(io)?,
+    };
+    let meta = file.metadata().map_err(io)?;
+    if !meta.is_file() {
+        return Err(open("is no file"));
+    }
+    if meta.mode() & 0o077 != 0 {
+        return Err(open("can be read or written by others"));
+    }
+    if ![0, rustix::process::geteuid().as_raw()].contains(&meta.uid()) {
+        return Err(open("belongs to another user"));
+    }
+    Ok(file)
+}
+
+fn text_of(path: &Path, file: &File) -> Result<String, TokenError> {
+    let mut text = String::new();
+    let read = file.take(FILE_BYTES_MAX).read_to_string(&mut text);
+    read.map_err(|source| TokenError::Io { path: path.to_owned(), source })?;
+    Ok(text)
 }
 
 /// Whether this can be a console's name.

@@ -30,6 +30,8 @@ use crate::transport::clock::ClusterClock;
 
 /// Cluster time of one tick in microseconds.
 pub const TICK_US: u64 = 10_000;
+/// A tick that comes so late, in real time, is told in the log.
+const STALL: Duration = Duration::from_secs(1);
 
 /// Most inputs of one turn.
 const TURN_MAX: usize = 1024;
@@ -463,6 +465,14 @@ impl Driver {
             let now_us = self.clock.now_us();
             if now_us >= next_tick_us {
                 inputs.push(NodeInput::Tick);
+                let late = Duration::from_micros(self.clock.real_us(now_us - next_tick_us));
+                if late >= STALL {
+                    tracing::warn!(
+                        "{} was paused for {:.1} s, or its machine is too busy",
+                        self.id,
+                        late.as_secs_f64()
+                    );
+                }
                 // Missed ticks are skipped, never made up in a burst.
                 next_tick_us = (next_tick_us + TICK_US).max(now_us + TICK_US / 2);
             }

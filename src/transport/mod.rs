@@ -7,11 +7,13 @@
 //! Not here: what messages mean (`raft/`), when one may leave (`node/`).
 
 pub mod clock;
+pub mod expiry;
 pub mod faults;
 pub mod frame;
 mod held;
 pub mod mesh;
 pub mod net;
+pub mod renewal;
 pub mod tcp;
 pub mod tls;
 

@@ -321,7 +321,7 @@ pub const TABLE: &[Row] = rows! {
     Choice / Dialog::Accept, "choice-accept", ["enter"], "Enter", Nothing, Some("go"), "take what is chosen";
     Choice / Dialog::Less, "choice-left", ["left", "up"], "←", Nothing, None, "the choice before";
     Choice / Dialog::More, "choice-right", ["right", "down"], "← →", Nothing, Some("choose"), "the choice after";
-    Choice / Dialog::Pick, "choice-letter", ["o", "d", "h", "l", "c"], "first letter", Nothing, None, "choose by the first letter: operate, drill, disarm, heal, leave, cancel";
+    Choice / Dialog::Pick, "choice-letter", ["d", "h", "l", "c"], "first letter", Nothing, None, "choose by the first letter: disarm, heal, leave, cancel";
     Choice / Dialog::NextField, "choice-next", ["tab"], "Tab", Nothing, None, "what is asked next";
     Choice / Dialog::PreviousField, "choice-previous", ["shift-tab"], "Shift-Tab", Nothing, None, "what was asked before";
     Choice / Dialog::Cancel, "choice-cancel", ["esc", "q"], "Esc", Nothing, Some("cancel"), "close; nothing is done";

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use super::dialog::Dialog;
 use super::event::Key;
 use super::partition::Draft;
+use crate::control::narrate::Vain;
 use crate::control::{Capabilities, ClusterView, Life, NodeView, Operation, OperationId, STALE_US};
-use crate::raft::{Index, NodeId};
+use crate::raft::{Index, NodeId, Term};
 
 /// How many events are kept.
 pub const EVENTS_KEPT: usize = 4000;
@@ -176,6 +177,8 @@ pub struct EventLine {
     pub serial: u64,
     /// Cluster time in microseconds.
     pub at_us: u64,
+    /// When the last event happened that it stands for.
+    pub last_us: u64,
     /// Where it happened.
     pub node: Option<NodeId>,
     /// The sentence.
@@ -184,23 +187,39 @@ pub struct EventLine {
     pub cause: Option<String>,
     /// How it stands out.
     pub tone: Tone,
-    /// What a working cluster does all the time.
+    /// What is done all the time.
     pub routine: Option<Routine>,
     /// How many events it stands for.
     pub times: u64,
 }
 
-/// What a working cluster does all the time.
+/// What is done all the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Routine {
     /// Entries are committed.
     Committed,
     /// Entries are applied.
     Applied,
+    /// A node looks for a leader in vain, in this term.
+    Vain(Vain, Term),
+}
+
+impl Routine {
+    /// Whether a working cluster does it.
+    #[must_use]
+    pub const fn is_work(self) -> bool {
+        matches!(self, Self::Committed | Self::Applied)
+    }
 }
 
 /// Routine events of this much cluster time, in microseconds, become one line: a load must not wash away what matters.
 const ROUTINE_US: u64 = 300_000;
+
+/// What a node does in vain it does again after an election timeout.
+const VAIN_US: u64 = 1_000_000;
+
+/// So many lines of routine may lie between two that become one: some of each node.
+const BETWEEN_MAX: usize = 32;
 
 /// What happened, newest last; the oldest fall out.
 #[derive(Clone, Debug, Default)]
@@ -227,17 +246,26 @@ impl Events {
     ///
     /// Routine joins a line of its kind just before, if nothing else happened since.
     pub fn push(&mut self, line: EventLine) {
-        let joins = |earlier: &&mut EventLine| {
-            earlier.routine == line.routine
-                && earlier.node == line.node
-                && line.at_us.saturating_sub(earlier.at_us) < ROUTINE_US
-        };
-        let recent = self.lines.iter_mut().rev().take_while(|earlier| earlier.routine.is_some()).take(2);
-        if line.routine.is_some()
-            && let Some(earlier) = recent.into_iter().find(joins)
-        {
-            *earlier = EventLine { serial: earlier.serial, times: earlier.times + 1, ..line };
-            return;
+        if let Some(routine) = line.routine {
+            let within = if routine.is_work() { ROUTINE_US } else { VAIN_US };
+            let joins = |earlier: &&mut EventLine| {
+                earlier.routine == line.routine
+                    && earlier.node == line.node
+                    && line.at_us.saturating_sub(earlier.last_us) < within
+            };
+            let passes = |earlier: &&mut EventLine| {
+                earlier.routine.is_some_and(|earlier| earlier.is_work() || !routine.is_work())
+            };
+            let most = if routine.is_work() { 2 } else { BETWEEN_MAX };
+            let recent = self.lines.iter_mut().rev().take_while(passes).take(most);
+            if let Some(earlier) = recent.into_iter().find(joins) {
+                (earlier.times, earlier.last_us) = (earlier.times + 1, line.at_us);
+                // Work is shown as it goes on; other lines stay what and when they were, so that their order is true.
+                if routine.is_work() {
+                    *earlier = EventLine { serial: earlier.serial, times: earlier.times, ..line };
+                }
+                return;
+            }
         }
         self.lines.push_back(EventLine { serial: self.next_serial, ..line });
         self.next_serial += 1;

@@ -1,4 +1,4 @@
-//! `raft-tui check`: one line and an exit code, in the manner of monitoring plugins.
+//! `raft-tui check`: one line and an exit code, in the manner of monitoring plugins; or JSON (`docs/formats.md`, "Check").
 //!
 //! | exit | word | when |
 //! | --- | --- | --- |
@@ -7,26 +7,29 @@
 //! | 4 | `CRITICAL` | no majority runs, nobody leads, or writes wait |
 //! | 5 | `UNKNOWN` | no node was reached in time |
 //!
-//! Kept true: always exactly one line; the worst finding decides, all of them are told.
+//! Kept true: always exactly one line, or one document; the worst finding decides, all of them are told; the exit code
+//! does not depend on the form.
 //! Not here: how a picture is had.
 
 use std::io::Write;
 use std::time::Duration;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::super::Exit;
 use super::hand::{Hand, is_reached};
-use super::status::{lag, life_word};
-use super::{Endpoints, time};
+use super::status::{N, lag, life_word};
+use super::{Endpoints, Output, OutputArguments, time};
 use crate::cluster::Session;
 use crate::control::narrate::safe;
 use crate::control::{ClusterView, NodeView, WritesStand};
 use crate::node::driver::TICK_US;
 
 /// Shown at the end of the help.
-pub const EXAMPLE: &str = "Example:
+pub const EXAMPLE: &str = "Examples:
   raft-tui check --expect 5 --lag-critical 100 --seen-critical 2s
+  raft-tui check --expect 5 -o json | jq -r .state
 
 Exit codes: 0 fine; 3 degraded; 4 no majority, no leader, or writes wait;
 5 no node was reached in time.";
@@ -49,7 +52,13 @@ pub struct CheckArguments {
     #[command(flatten)]
     #[expect(missing_docs, reason = "its flags say what it is")]
     pub endpoints: Endpoints,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "its flags say what it is")]
+    pub output: OutputArguments,
 }
+
+/// The version of the JSON.
+const VERSION: u32 = 1;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,21 +67,82 @@ pub struct Verdict {
     pub exit: Exit,
     /// The line.
     pub line: String,
+    /// The same for programs.
+    pub document: Document,
+}
+
+/// What was found, for programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Document {
+    version: u32,
+    state: &'static str,
+    exit: u8,
+    critical: Vec<String>,
+    warnings: Vec<String>,
+    why: Option<String>,
+    leader: Option<String>,
+    term: Option<N>,
+    expected: N,
+    members: Option<N>,
+    running: Option<N>,
+    quorum: Option<N>,
+    lag: Option<N>,
+    lag_critical: Option<N>,
+    seen_us: Option<N>,
+    seen_critical_us: Option<N>,
 }
 
 /// Looks, and says what was found.
 pub async fn run(session: Session, arguments: &CheckArguments, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let hand = Hand::take(session);
     let view = hand.settled(arguments.endpoints.patience()).await;
-    let verdict = judge(&view, arguments);
-    writeln!(out, "{}", verdict.line)?;
-    Ok(verdict.exit)
+    judge(&view, arguments).write(arguments.output.output, out)
 }
 
-/// Says that there is nothing to be said, and why.
-pub fn unknown(why: &str, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    writeln!(out, "UNKNOWN - {}", safe(why))?;
-    Ok(Exit::NotReached)
+impl Verdict {
+    /// There is nothing to be said, and why.
+    #[must_use]
+    pub fn unknown(why: &str, arguments: &CheckArguments) -> Self {
+        let exit = Exit::NotReached;
+        let why = safe(why);
+        let line = format!("UNKNOWN - {why}");
+        let document = Document { why: Some(why), ..Document::empty("unknown", exit, arguments) };
+        Self { exit, line, document }
+    }
+
+    /// Writes it in this form; gives the exit code.
+    pub fn write(&self, form: Output, out: &mut dyn Write) -> anyhow::Result<Exit> {
+        match form {
+            Output::Table => writeln!(out, "{}", self.line)?,
+            Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&self.document)?)?,
+            Output::Jsonl => writeln!(out, "{}", serde_json::to_string(&self.document)?)?,
+        }
+        Ok(self.exit)
+    }
+}
+
+impl Document {
+    fn empty(state: &'static str, exit: Exit, arguments: &CheckArguments) -> Self {
+        let us = |time: Duration| N(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+        Self {
+            version: VERSION,
+            state,
+            exit: exit as u8,
+            critical: Vec::new(),
+            warnings: Vec::new(),
+            why: None,
+            leader: None,
+            term: None,
+            expected: N(arguments.expect),
+            members: None,
+            running: None,
+            quorum: None,
+            lag: None,
+            lag_critical: arguments.lag_critical.map(N),
+            seen_us: None,
+            seen_critical_us: arguments.seen_critical.map(us),
+        }
+    }
 }
 
 /// For how long a node has not been heard, in microseconds; `None` when nobody can say.
@@ -87,7 +157,7 @@ fn silent_us(view: &ClusterView, node: &NodeView) -> Option<u64> {
 #[must_use]
 pub fn judge(view: &ClusterView, arguments: &CheckArguments) -> Verdict {
     if !is_reached(view) {
-        return Verdict { exit: Exit::NotReached, line: "UNKNOWN - no node was reached in time".into() };
+        return Verdict::unknown("no node was reached in time", arguments);
     }
     let running = view.running();
     let mut stalls = Vec::new();
@@ -135,11 +205,25 @@ pub fn judge(view: &ClusterView, arguments: &CheckArguments) -> Verdict {
     for alarm in &view.alarms {
         flaws.push(format!("alarm of {}: {}", alarm.node, safe(&alarm.text)));
     }
-    let (exit, word) = match (stalls.is_empty(), flaws.is_empty()) {
-        (false, _) => (Exit::NoQuorum, "CRITICAL"),
-        (true, false) => (Exit::Degraded, "WARNING"),
-        (true, true) => (Exit::Fine, "OK"),
+    let (exit, state) = match (stalls.is_empty(), flaws.is_empty()) {
+        (false, _) => (Exit::NoQuorum, "critical"),
+        (true, false) => (Exit::Degraded, "warning"),
+        (true, true) => (Exit::Fine, "ok"),
     };
+    let count = |number: usize| Some(N(number as u64));
+    let document = Document {
+        critical: stalls.clone(),
+        warnings: flaws.clone(),
+        leader: view.leader().map(|leader| leader.id.to_string()),
+        term: view.leader().map(|leader| N(leader.term.0)),
+        members: count(view.nodes.len()),
+        running: count(running),
+        quorum: count(view.quorum()),
+        lag: Some(N(worst_lag)),
+        seen_us: worst_silence.map(N),
+        ..Document::empty(state, exit, arguments)
+    };
+    let word = state.to_ascii_uppercase();
     let who = view.leader().map(|leader| format!("{} leads term {}", leader.id, leader.term));
     let facts = [format!("{running}/{} nodes", arguments.expect), format!("lag {worst_lag}")];
     let told: Vec<String> = stalls.into_iter().chain(flaws).chain(who).chain(facts).collect();
@@ -155,5 +239,6 @@ pub fn judge(view: &ClusterView, arguments: &CheckArguments) -> Verdict {
     let figures: Vec<String> = [Some(lag), Some(nodes), seen, term].into_iter().flatten().collect();
     let figures = figures.join(" ");
     // What is before the bar is for people; a bar in it would end it.
-    Verdict { exit, line: format!("{word} - {} | {figures}", told.join(", ").replace('|', "/")) }
+    let line = format!("{word} - {} | {figures}", told.join(", ").replace('|', "/"));
+    Verdict { exit, line, document }
 }

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::super::Exit;
+use super::super::way::{self, Most};
 use super::settings::{Settings, Wrong, check_endpoint, check_name};
+use crate::control::Access;
 use crate::text::sanitize_str;
 
 /// Shown at the end of the help.
@@ -57,6 +59,12 @@ pub enum ContextCommand {
         /// Certificate of whoever signed those of the nodes
         #[arg(long, value_name = "FILE")]
         tls_ca: Option<PathBuf>,
+        /// The most that may be done there
+        #[arg(long, value_enum)]
+        access: Option<Most>,
+        /// How this console is called there
+        #[arg(long = "name", value_name = "NAME", value_parser = way::name)]
+        console: Option<String>,
     },
     /// Forget one
     Delete {
@@ -86,8 +94,15 @@ pub fn run(arguments: &ContextArguments, path: &Path, out: &mut dyn Write) -> an
             let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
             writeln!(out, "name        {}", sanitize_str(name))?;
             writeln!(out, "endpoints   {}", sanitize_str(&cluster.endpoints.join(",")))?;
-            for (what, file) in [("token file", &cluster.token_file), ("tls ca", &cluster.tls_ca)] {
-                writeln!(out, "{what:<12}{}", sanitize_str(&shown(file).unwrap_or_else(|| "none".into())))?;
+            let access = cluster.access.map(|most| Access::from(most).to_string());
+            let said = [
+                ("token file", shown(&cluster.token_file)),
+                ("tls ca", shown(&cluster.tls_ca)),
+                ("access", access),
+                ("as", cluster.name.clone()),
+            ];
+            for (what, value) in said {
+                writeln!(out, "{what:<12}{}", sanitize_str(&value.unwrap_or_else(|| "none".into())))?;
             }
         }
         ContextCommand::Use { name } => {
@@ -96,7 +111,7 @@ pub fn run(arguments: &ContextArguments, path: &Path, out: &mut dyn Write) -> an
             settings.save(path)?;
             writeln!(out, "{} is in use", sanitize_str(name))?;
         }
-        ContextCommand::Set { name, endpoints, token_file, tls_ca } => {
+        ContextCommand::Set { name, endpoints, token_file, tls_ca, access, console } => {
             check_name(name)?;
             endpoints.iter().try_for_each(|endpoint| check_endpoint(endpoint))?;
             let mut cluster = settings.contexts.get(name).cloned().unwrap_or_default();
@@ -110,6 +125,8 @@ pub fn run(arguments: &ContextArguments, path: &Path, out: &mut dyn Write) -> an
             let whole = |path: &PathBuf| std::path::absolute(path);
             cluster.token_file = token_file.as_ref().map(whole).transpose()?.or(cluster.token_file);
             cluster.tls_ca = tls_ca.as_ref().map(whole).transpose()?.or(cluster.tls_ca);
+            cluster.access = access.or(cluster.access);
+            cluster.name = console.clone().or(cluster.name);
             settings.contexts.insert(name.clone(), cluster);
             settings.current.get_or_insert_with(|| name.clone());
             settings.save(path)?;

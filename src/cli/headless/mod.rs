@@ -21,7 +21,6 @@ pub mod submit;
 pub mod watch;
 
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -29,13 +28,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use tokio::sync::watch as latest;
 
 use super::Exit;
+use super::way::{Environment, Need, Way};
 use crate::cluster::remote::{self, RemoteSpec};
 use crate::cluster::{ClusterError, Guard, Session, Spec, local};
-use crate::control::tokens::Tokens;
 use crate::control::{Access, words};
-use crate::transport::net::Tcp;
-use crate::transport::tls::Tls;
-use settings::{Settings, Wrong};
+use settings::Settings;
 
 /// What is done without a screen.
 #[derive(Clone, Debug, Subcommand)]
@@ -79,31 +76,17 @@ pub enum Headless {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Which cluster")]
 pub struct Endpoints {
-    /// Control addresses of its nodes; one is enough. `lab:3` is a new cluster in this process, to try things out
-    #[arg(
-        long,
-        alias = "endpoint",
-        value_name = "ADDR,…",
-        env = "RAFT_TUI_ENDPOINTS",
-        value_delimiter = ',',
-        hide_env_values = true
-    )]
+    /// Control addresses of its nodes; one is enough. `lab:3` is a new cluster in this process, to try things out [env:
+    /// RAFT_TUI_ENDPOINTS]
+    #[arg(long, alias = "endpoint", value_name = "ADDR,…", value_delimiter = ',')]
     pub endpoints: Vec<String>,
 
-    /// A name given with `raft-tui context set` [default: the one in use]
-    #[arg(long, value_name = "NAME", env = "RAFT_TUI_CONTEXT", hide_env_values = true)]
-    pub context: Option<String>,
-
-    /// The file with your token
-    #[arg(long, value_name = "FILE", env = "RAFT_TUI_TOKEN_FILE", hide_env_values = true)]
-    pub token_file: Option<std::path::PathBuf>,
-
-    /// Certificate of whoever signed those of the nodes; with it TLS is used
-    #[arg(long, value_name = "FILE")]
-    pub tls_ca: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "its flags say what it is")]
+    pub way: Way,
 
     /// How long to wait for the cluster, and for an answer [default: 5s]
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, env = "RAFT_TUI_TIMEOUT", hide_env_values = true)]
     pub timeout: Option<Duration>,
 }
 
@@ -208,32 +191,17 @@ const AFTER_SIGNAL: Duration = Duration::from_secs(5);
 ///
 /// When no cluster is named, the settings make no sense, or no node answers in time.
 pub async fn connect(endpoints: &Endpoints, access: Access, news: bool) -> anyhow::Result<(Session, Guard)> {
-    let endpoints = settings::resolve(endpoints)?;
-    if let [one] = endpoints.endpoints.as_slice()
-        && let Some(nodes) = one.strip_prefix("lab:")
-    {
-        let nodes = nodes.parse().map_err(|_| Wrong::Endpoint(one.clone()))?;
+    let found = endpoints.way.find(&endpoints.endpoints, &Environment::here())?;
+    if let Some(nodes) = found.lab() {
         return Ok(local::start(Spec::new(nodes).real_time().in_memory())?);
     }
-    let mut spec = RemoteSpec::new(Arc::new(Tcp), endpoints.endpoints.clone());
-    (spec.access, spec.news) = (access, news);
-    if let Some(file) = &endpoints.token_file {
-        let tokens = Tokens::read(file)?;
-        let holder = tokens.for_access(access).ok_or_else(|| {
-            NotAllowed(format!("no token in {} allows {access} access, which this takes", file.display()))
-        })?;
-        spec.name.clone_from(&holder.name);
-        spec.token = Some(Arc::new(holder.token.clone()));
-    }
-    if let Some(ca) = &endpoints.tls_ca {
-        spec.tls = Some(Arc::new(Tls::trusting(ca)?));
-    }
+    let spec = RemoteSpec { news, ..found.spec(Need::This(access))? };
     let patience = endpoints.patience();
     match tokio::time::timeout(patience, remote::attach(spec)).await {
         Ok(Err(error @ ClusterError::NoAnswer { .. })) => Err(NotReached(error.to_string()).into()),
         Ok(attached) => Ok(attached?),
         Err(_) => {
-            let to = endpoints.endpoints.join(", ");
+            let to = found.cluster.endpoints.join(", ");
             Err(NotReached(format!("no node of {to} answers within {patience:?}; see that one runs there")).into())
         }
     }
@@ -285,10 +253,14 @@ impl Headless {
             let news = matches!(self, Self::Watch(_));
             let (session, guard) = match connect(&endpoints, access, news).await {
                 // A probe says in its own way that there is nothing to say.
-                Err(error) if matches!(self, Self::Check(_)) && error.is::<NotReached>() => {
-                    return check::unknown(&error.to_string(), out);
-                }
-                connected => connected?,
+                Err(error) => match self {
+                    Self::Check(arguments) if error.is::<NotReached>() => {
+                        let verdict = check::Verdict::unknown(&error.to_string(), arguments);
+                        return verdict.write(arguments.output.output, out);
+                    }
+                    _ => return Err(error),
+                },
+                Ok(connected) => connected,
             };
             let went = match self {
                 Self::Status(arguments) => status::run(session, arguments, out).await,

@@ -7,6 +7,8 @@
 //! endpoints = ["10.0.0.1:7101", "10.0.0.2:7101"]
 //! token_file = "/home/me/prod.token"
 //! tls_ca = "/home/me/prod-ca.pem"
+//! access = "operator"
+//! name = "ann"
 //! ```
 //!
 //! `$RAFT_TUI_CONFIG` names it; else it is `raft-tui/contexts.toml` below `$XDG_CONFIG_HOME` or `~/.config`.
@@ -24,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Endpoints;
+use super::super::way::Most;
 use crate::text::sanitize_str;
 
 /// A cluster by name.
@@ -39,6 +41,12 @@ pub struct Cluster {
     /// Certificate of whoever signed those of the nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_ca: Option<PathBuf>,
+    /// The most that may be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Most>,
+    /// How this console is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// All that the file says.
@@ -57,8 +65,16 @@ pub struct Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum Wrong {
     /// Nobody said which cluster.
-    #[error("no cluster is named: use --endpoints HOST:PORT, or `raft-tui context set NAME --endpoints HOST:PORT`")]
+    #[error(
+        "no cluster is named: use --endpoints HOST:PORT (`raft-tui attach HOST:PORT`), RAFT_TUI_ENDPOINTS, or \
+         `raft-tui context set NAME --endpoints HOST:PORT`"
+    )]
     NoEndpoints,
+    /// A cluster in this process, where one elsewhere is wanted.
+    #[error(
+        "lab:{0} is a new cluster in this process, nothing to attach to: `raft-tui --nodes {0}` opens a console on one"
+    )]
+    Lab(u64),
     /// An address that is none.
     #[error("`{}` is no control address: write HOST:PORT, as in 127.0.0.1:7101", sanitize_str(.0))]
     Endpoint(String),
@@ -164,24 +180,4 @@ pub fn check_endpoint(endpoint: &str) -> Result<(), Wrong> {
         && host.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b',')
         && port.parse().is_ok_and(|port: u16| port > 0);
     if is_lab || (is_address && host != "lab") { Ok(()) } else { Err(Wrong::Endpoint(endpoint.to_owned())) }
-}
-
-/// Fills in what flags and environment do not say from the context that they name, or that is in use.
-pub fn resolve(endpoints: &Endpoints) -> anyhow::Result<Endpoints> {
-    let mut resolved = endpoints.clone();
-    resolved.endpoints.retain(|endpoint| !endpoint.is_empty());
-    if resolved.endpoints.is_empty() {
-        let path = Settings::path()?;
-        let settings = Settings::load(&path)?;
-        let name = endpoints.context.clone().or_else(|| settings.current.clone()).ok_or(Wrong::NoEndpoints)?;
-        let cluster = settings.get(&name, &path)?;
-        resolved.endpoints.clone_from(&cluster.endpoints);
-        resolved.token_file = resolved.token_file.or_else(|| cluster.token_file.clone());
-        resolved.tls_ca = resolved.tls_ca.or_else(|| cluster.tls_ca.clone());
-    }
-    if resolved.endpoints.is_empty() {
-        return Err(Wrong::NoEndpoints.into());
-    }
-    resolved.endpoints.iter().try_for_each(|endpoint| check_endpoint(endpoint))?;
-    Ok(resolved)
 }

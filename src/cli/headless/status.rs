@@ -164,6 +164,7 @@ pub fn table(view: &Arc<ClusterView>) -> Vec<String> {
         let text = format!("{} still calls itself leader, of term {}: it cannot commit", stale.id, stale.term);
         lines.extend(wrapped("  ", &text));
     }
+    lines.extend(chaos(view).map(|text| wrapped("  ", &text)).into_iter().flatten());
     for fault in &view.faults {
         let by = fault.by.as_ref().map(|by| format!(", by {}", safe(by))).unwrap_or_default();
         let left = fault.left_us.map(|left| format!(", {} left", short_time(left))).unwrap_or_default();
@@ -173,6 +174,26 @@ pub fn table(view: &Arc<ClusterView>) -> Vec<String> {
         lines.extend(wrapped("  ", &format!("alarm of {}: {}", alarm.node, safe(&alarm.text))));
     }
     lines
+}
+
+/// Where faults can be injected, where the cluster allows it at all; in one process they always can.
+fn chaos(view: &ClusterView) -> Option<String> {
+    if view.held == Held::Lab || !(view.chaos_allowed || view.chaos) {
+        return None;
+    }
+    let of = |wanted: Option<bool>, what: &str| {
+        let is = |node: &&NodeView| node.reach.as_ref().and_then(|reach| reach.chaos) == wanted;
+        let nodes: Vec<_> = view.nodes.iter().filter(is).map(|node| node.id.to_string()).collect();
+        (!nodes.is_empty()).then(|| format!("{what} {}", nodes.join(" ")))
+    };
+    let stand = [of(Some(true), "on at"), of(Some(false), "off at"), of(None, "not known of")];
+    let stand: Vec<_> = stand.into_iter().flatten().collect();
+    let faults = match view.faults.len() {
+        0 => "no fault in force".to_owned(),
+        1 => "1 fault in force".to_owned(),
+        more => format!("{more} faults in force"),
+    };
+    Some(format!("fault injection is allowed here: {}; {faults}", stand.join(", ")))
 }
 
 /// `1.2ms`, `34ms`, `5.1s`, `3m`: at most five cells.
@@ -207,7 +228,7 @@ fn wrapped(indent: &str, text: &str) -> Vec<String> {
 
 /// A number, as text where a double cannot hold it exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct N(u64);
+pub(super) struct N(pub(super) u64);
 
 impl Serialize for N {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -236,6 +257,7 @@ struct Cluster {
     writes: Option<String>,
     mode: &'static str,
     chaos: bool,
+    chaos_allowed: bool,
     faults: Vec<Fault>,
     alarms: Vec<Alarm>,
 }
@@ -262,6 +284,7 @@ struct Node {
     seen_us: Option<N>,
     round_trip_us: Option<N>,
     program: Option<String>,
+    chaos: Option<bool>,
     #[serde(flatten)]
     known: Option<Known>,
 }
@@ -382,6 +405,7 @@ impl Document {
                     Mode::Armed { .. } => "armed",
                 },
                 chaos: view.chaos,
+                chaos_allowed: view.chaos_allowed,
                 faults: view
                     .faults
                     .iter()
@@ -414,6 +438,7 @@ impl Node {
             seen_us: reach.and_then(|reach| reach.age_us).map(N),
             round_trip_us: reach.and_then(|reach| reach.round_trip_us).map(N),
             program: reach.and_then(|reach| said(&reach.version)),
+            chaos: reach.map_or((view.held == Held::Lab).then_some(true), |reach| reach.chaos),
             known: Some(if is_known(node) { Known::of(view, node) } else { Known::default() }),
         }
     }

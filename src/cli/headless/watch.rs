@@ -3,7 +3,6 @@
 //! Kept true: a slow reader misses lines and is told how many, in their place; the end comes when it is asked for.
 //! Not here: the sentences (`control/narrate.rs`), the lines (`cli/lines.rs`).
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,13 +13,13 @@ use serde::Serialize;
 
 use super::super::Exit;
 use super::super::lines::Form;
+use super::super::repeats::Repeats;
 use super::hand::{Hand, is_reached};
 use super::status::summary;
 use super::{End, Endpoints, NotReached, Output, OutputArguments, time};
 use crate::cluster::Session;
 use crate::control::narrate::safe;
-use crate::control::{ClusterView, Happened, Life, What, WritesStand};
-use crate::raft::NodeId;
+use crate::control::{ClusterView, Happened, WritesStand};
 
 /// Shown at the end of the help.
 pub const EXAMPLE: &str = "Examples:
@@ -76,11 +75,11 @@ pub async fn run(session: Session, arguments: &WatchArguments, out: &mut dyn Wri
     let mut last = standing(form, &first);
     writeln!(out, "{last}")?;
     out.flush()?;
-    let mut teller = Teller { form, last_number: 0, lives: BTreeMap::new() };
+    let mut teller = Teller { form, last_number: 0, repeats: Repeats::new(form) };
     loop {
         tokio::select! {
-            () = end.came() => return Ok(Exit::Fine),
-            () = &mut over => return Ok(Exit::Fine),
+            () = end.came() => return teller.end(out),
+            () = &mut over => return teller.end(out),
             told = happened.recv() => {
                 let Some(told) = told else { return Err(NotReached("the cluster has gone".into()).into()) };
                 teller.tell(&told, out)?;
@@ -109,7 +108,7 @@ pub async fn run(session: Session, arguments: &WatchArguments, out: &mut dyn Wri
 struct Teller {
     form: Form,
     last_number: u64,
-    lives: BTreeMap<NodeId, Life>,
+    repeats: Repeats,
 }
 
 impl Teller {
@@ -119,14 +118,18 @@ impl Teller {
         if missed > 0 {
             writeln!(out, "{}", self.form.missed(missed))?;
         }
-        let before = match &told.what {
-            What::Life { node, life } => self.lives.insert(*node, life.clone()),
-            _ => None,
-        };
-        if let Some(line) = self.form.happened(told, before.as_ref()) {
+        for line in self.repeats.lines(told) {
             writeln!(out, "{line}")?;
         }
         Ok(())
+    }
+
+    fn end(&mut self, out: &mut dyn Write) -> anyhow::Result<Exit> {
+        for line in self.repeats.rest() {
+            writeln!(out, "{line}")?;
+        }
+        out.flush()?;
+        Ok(Exit::Fine)
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::HostSpec;
 use crate::cluster::local::view;
 use crate::control::protocol::{Level, Member, Picture, Reply, Standing};
-use crate::control::server::{Ending, News, Served};
+use crate::control::server::{News, Served};
 use crate::control::{Alarm, Dropped, Life, LinkState, NodeView, PeerTraffic, Traffic, What};
 use crate::node::ClientOutcome;
 use crate::node::driver::{ClientRequest, Handle, Report, Wish};
@@ -24,6 +24,7 @@ use crate::storage::faulty::FaultHandle;
 use crate::transport::clock::ClusterClock;
 use crate::transport::faults::Rules;
 use crate::transport::net::Later;
+use crate::transport::renewal::Renewal;
 use crate::transport::tcp::{self, PeerView, Peers};
 
 /// Runs of terms in a picture at most, the newest; a longer list would not fit into a frame.
@@ -41,11 +42,12 @@ pub(super) struct Face {
     pub(super) dropped: Arc<AtomicU64>,
     members: Vec<(NodeId, String)>,
     insecure: bool,
+    pub(super) renewal: Option<Arc<Renewal>>,
     clock: ClusterClock,
     started: Instant,
     heartbeat_ticks: u64,
     disk: FaultHandle,
-    ends: mpsc::Sender<Ending>,
+    crashes: mpsc::Sender<()>,
     life: Mutex<Life>,
     control: OnceLock<SocketAddr>,
     peers: OnceLock<Peers>,
@@ -57,8 +59,9 @@ impl Face {
         spec: &HostSpec,
         clock: ClusterClock,
         disk: FaultHandle,
-        ends: mpsc::Sender<Ending>,
+        crashes: mpsc::Sender<()>,
         insecure: bool,
+        renewal: Option<Arc<Renewal>>,
     ) -> Self {
         Self {
             id: spec.id,
@@ -66,11 +69,12 @@ impl Face {
             dropped: Arc::default(),
             members: spec.peers.iter().map(|(id, address)| (*id, address.clone())).collect(),
             insecure,
+            renewal,
             clock,
             started: Instant::now(),
             heartbeat_ticks: Options::new(spec.id, Configuration::new([spec.id])).heartbeat_ticks,
             disk,
-            ends,
+            crashes,
             life: Mutex::new(Life::Starting),
             control: OnceLock::new(),
             peers: OnceLock::new(),
@@ -112,9 +116,11 @@ impl Face {
         self.news.tell(self.clock.now_us(), what);
     }
 
-    pub(super) fn insecure_alarm(&self) -> Option<String> {
+    /// What is wrong with this node itself.
+    pub(super) fn own_alarms(&self) -> impl Iterator<Item = String> {
         let text = "INSECURE: open beyond this machine without proof or encryption; restart without --insecure-i-know";
-        self.insecure.then(|| text.to_owned())
+        let insecure = self.insecure.then(|| text.to_owned());
+        insecure.into_iter().chain(self.renewal.iter().flat_map(|renewal| renewal.alarms()))
     }
 
     fn ask(&self, wish: Wish, gone: fn() -> Reply) -> Later<'static, Reply> {
@@ -181,7 +187,7 @@ impl Served for Face {
         let peers = self.peers.get();
         view.traffic = peers.map(traffic);
         let links = peers.map(|peers| peers.rules().list().map(|(links, rule)| LinkState { links, rule }).collect());
-        let alarms = self.insecure_alarm().into_iter().chain(peers.map(Peers::alarms).unwrap_or_default());
+        let alarms = self.own_alarms().chain(peers.map(Peers::alarms).unwrap_or_default());
         Picture {
             view,
             now_us: self.clock.now_us(),
@@ -243,8 +249,8 @@ impl Served for Face {
         self.disk.set_rules(DiskRules { failures: Vec::new(), ..self.disk.rules() });
     }
 
-    fn end(&self, how: Ending) {
+    fn crash(&self) {
         // Whoever asks second asks for nothing new.
-        let _ = self.ends.try_send(how);
+        let _ = self.crashes.try_send(());
     }
 }

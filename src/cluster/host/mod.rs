@@ -20,14 +20,14 @@ use tokio::sync::mpsc;
 
 use crate::control::access::ChaosKeys;
 use crate::control::audit::{Audit, Writing};
-use crate::control::server::{Ending, Secure, Server, ServerSpec};
+use crate::control::server::{Secure, Server, ServerSpec};
 use crate::control::tokens::{TokenError, Tokens};
-use crate::control::{Life, Pace, What};
+use crate::control::{Life, Pace, What, narrate};
 use crate::machine::kv;
 use crate::node::driver::{self, MachineFactory, Observed, Stop};
 pub use crate::node::driver::{Ended, Trouble};
 use crate::node::tracer::TraceSink;
-use crate::raft::{Configuration, NodeId, Options};
+use crate::raft::{Configuration, Index, NodeId, Options};
 use crate::storage::faulty::{FaultHandle, Faulty};
 use crate::storage::fjall::{FjallOptions, FjallStorage};
 use crate::storage::known::KnownStores;
@@ -35,6 +35,7 @@ use crate::storage::{Identity, Storage, StorageError};
 use crate::transport::clock::ClusterClock;
 use crate::transport::faults::Rules;
 use crate::transport::net::{Net, Tcp};
+use crate::transport::renewal::Renewal;
 use crate::transport::tcp::{self, Peers, TcpError, TcpSpec};
 use crate::transport::tls::{Tls, TlsError};
 use face::Face;
@@ -198,7 +199,7 @@ pub struct Host {
     handle: driver::Handle,
     server: Server,
     writing: Writing,
-    ends: mpsc::Receiver<Ending>,
+    crashes: mpsc::Receiver<()>,
     observed: mpsc::Receiver<Observed>,
 }
 
@@ -219,9 +220,10 @@ pub async fn start_on(net: Arc<dyn Net>, spec: HostSpec) -> Result<Host, HostErr
     let clean = Rules::new(members.iter().copied(), spec.link_delay_us);
     let clock = ClusterClock::new(spec.pace.cluster, spec.pace.real);
     let disk_faults = FaultHandle::new(spec.seed ^ spec.id.0);
-    let (ask_end, ends) = mpsc::channel(4);
+    let renewal = tls.as_ref().map(|tls| Arc::new(Renewal::new(Arc::clone(tls), spec.id)));
+    let (ask_crash, crashes) = mpsc::channel(1);
     let (observer, observed) = mpsc::channel(OBSERVED_MAX);
-    let face = Arc::new(Face::new(&spec, clock.clone(), disk_faults.clone(), ask_end, insecure));
+    let face = Arc::new(Face::new(&spec, clock.clone(), disk_faults.clone(), ask_crash, insecure, renewal));
     let (audit, waiting) = Audit::waiting();
     let server = ServerSpec {
         node: Arc::clone(&face) as _,
@@ -283,7 +285,7 @@ pub async fn start_on(net: Arc<dyn Net>, spec: HostSpec) -> Result<Host, HostErr
     face.set_handle(&handle);
     let writing = waiting.open(&spec.data_dir);
     let writing = writing.map_err(|source| HostError::Audit { path: spec.data_dir.clone(), source })?;
-    Ok(Host { face, peers, handle, server, writing, ends, observed })
+    Ok(Host { face, peers, handle, server, writing, crashes, observed })
 }
 
 fn console_door(tls: Arc<Tls>) -> Secure {
@@ -332,12 +334,12 @@ impl Host {
     /// What is wrong for as long as the node runs; sentences for people.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        self.face.insecure_alarm().into_iter().collect()
+        self.face.own_alarms().collect()
     }
 
-    /// Runs until `stop` is ready, a console ends the node, or it ends by itself; then the store is closed.
+    /// Runs until `stop` is ready, a console crashes the node, or it ends by itself; then the store is closed.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Ended {
-        let Self { face, peers, mut handle, server, writing, mut ends, mut observed } = self;
+        let Self { face, peers, mut handle, server, writing, mut crashes, mut observed } = self;
         face.tell(What::Life { node: face.id, life: Life::Running });
         for note in face.notes() {
             tracing::warn!(node = %face.id, %note, "found at opening");
@@ -345,21 +347,26 @@ impl Host {
         }
         let mut drops = tokio::time::interval(DROPS_EVERY);
         drops.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let renewal = face.renewal.clone();
+        let mut watching = std::pin::pin!(async move {
+            match renewal {
+                Some(renewal) => renewal.watch().await,
+                None => std::future::pending().await,
+            }
+        });
         let mut stop = std::pin::pin!(stop);
-        let mut batch = Vec::new();
+        let (mut batch, mut last_command) = (Vec::new(), None);
         let by_itself = loop {
             tokio::select! {
                 () = &mut stop => break None,
-                Some(how) = ends.recv() => match how {
-                    Ending::Shutdown => break None,
-                    Ending::Crash => place::kill_ourselves(),
-                },
+                Some(()) = crashes.recv() => place::kill_ourselves(),
                 ended = &mut handle.ended => break Some(end_of(ended)),
                 count = observed.recv_many(&mut batch, 256) => if count > 0 {
                     for one in batch.drain(..) {
-                        face.observed(one);
+                        face.observed(one, &mut last_command);
                     }
                 },
+                never = &mut watching => match never {},
                 _ = drops.tick() => for (from, to, kind, count) in peers.take_drops() {
                     face.tell(What::Dropped { from, to, kind, count });
                 },
@@ -396,16 +403,24 @@ impl Host {
 }
 
 impl Face {
-    fn observed(&self, observed: Observed) {
+    fn observed(&self, observed: Observed, last_command: &mut Option<Index>) {
+        let after = match &observed {
+            Observed::Applied { index, .. } => last_command.replace(*index),
+            Observed::Event { .. } => None,
+        };
         if !self.news.is_heard() {
             return;
         }
         match observed {
-            Observed::Event { node, at_us, event } => self.news.tell(at_us, What::Node { node, event }),
-            Observed::Applied { node, at_us, index, command } => {
-                let command = kv::describe_command(&command);
-                self.news.tell(at_us, What::Applied { node, index, command });
+            Observed::Event { node, at_us, event } if narrate::is_told(node, &event) => {
+                self.news.tell(at_us, What::Node { node, event });
             }
+            Observed::Applied { node, at_us, index, command } if self.news.wants_commands() => {
+                let after = after.unwrap_or_else(|| Index(index.0.saturating_sub(1)));
+                let command = kv::describe_command(&command);
+                self.news.tell(at_us, What::Applied { node, index, after, command });
+            }
+            Observed::Event { .. } | Observed::Applied { .. } => {}
         }
     }
 }

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::Path;
 
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{HostError, HostSpec};
 use crate::raft::NodeId;
@@ -22,15 +22,20 @@ use crate::storage::files::OsFiles;
 const MEMBERS_MAX: usize = 25;
 
 /// The number of a cluster that is bootstrapped by hand: the same for all who were given the same name and members. Its
-/// lowest bit is the cluster's key for fault injection.
+/// upper half is the name's, its lowest bit the cluster's key for fault injection.
 #[must_use]
 pub fn cluster_id(name: &str, members: &BTreeMap<NodeId, String>, chaos: bool) -> u128 {
-    let mut text = format!("{name}\n");
+    let mut text = String::new();
     for (node, address) in members {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{}={address}", node.0);
     }
-    xxh3_128(text.as_bytes()) & !1 | u128::from(chaos)
+    let members = xxh3_64(text.as_bytes()) & !1 | u64::from(chaos);
+    of_name(name) << 64 | u128::from(members)
+}
+
+fn of_name(name: &str) -> u128 {
+    u128::from(xxh3_64(name.as_bytes()))
 }
 
 pub(super) fn check_members(spec: &HostSpec) -> Result<(), HostError> {
@@ -79,7 +84,10 @@ pub(super) fn settle(spec: &HostSpec) -> Result<u128, HostError> {
         if spec.chaos && !chaos {
             return Err(HostError::NoChaos { path: path.clone() });
         }
-        return Ok(spec.cluster_id.unwrap_or_else(|| cluster_id(&spec.cluster, &spec.peers, chaos)));
+        // A cluster stays what it is when its members move: those of its first start count, and only the name is compared.
+        let kept = (record.cluster >> 64 == of_name(&spec.cluster)).then_some(record.cluster);
+        let wanted = spec.cluster_id.or(kept);
+        return Ok(wanted.unwrap_or_else(|| cluster_id(&spec.cluster, &spec.peers, chaos)));
     }
     // A fence that cannot be read is judged by the store, which knows what that means.
     if !spec.bootstrap && fence_path.symlink_metadata().is_err() && holds_no_store(path) {

@@ -26,8 +26,8 @@ use super::folder::Folder;
 use super::waits::{self, Wait};
 use super::{ClusterError, Guard, Session, Spec};
 use crate::control::{
-    ActiveFault, Answer, Can, Capabilities, ClusterView, Happened, Held, Life, LinkState, Mode, NodeView, Observation,
-    OperationId, Pace, Request, What, WritesStand,
+    Access, ActiveFault, Answer, Can, Capabilities, ClusterView, Happened, Held, Life, LinkState, Mode, NodeView,
+    Observation, OperationId, Pace, Request, What, WritesStand,
 };
 use crate::machine::kv;
 use crate::node::driver::{Ended, Observed, Stop, Trouble};
@@ -140,6 +140,8 @@ pub(super) fn empty_view() -> ClusterView {
         held: Held::Lab,
         mode: Mode::Own,
         chaos: true,
+        may: Access::Chaos,
+        chaos_allowed: true,
         alarms: Vec::new(),
         console_bytes_per_second: None,
     }
@@ -267,9 +269,9 @@ impl Hub {
             Observed::Event { node, at_us, event } => self.tell_at(at_us, What::Node { node, event }),
             Observed::Applied { node, at_us, index, command } => {
                 if index > self.applied_told {
-                    self.applied_told = index;
+                    let after = std::mem::replace(&mut self.applied_told, index);
                     let command = kv::describe_command(&command);
-                    self.tell_at(at_us, What::Applied { node, index, command });
+                    self.tell_at(at_us, What::Applied { node, index, after, command });
                 }
             }
         }
@@ -385,6 +387,8 @@ impl Hub {
             held: Held::Lab,
             mode: Mode::Own,
             chaos: true,
+            may: Access::Chaos,
+            chaos_allowed: true,
             alarms: Vec::new(),
             console_bytes_per_second: None,
         }

@@ -101,8 +101,8 @@ pub struct RemoteSpec {
     pub fault_ttl: Option<Duration>,
     /// How long a client waits at most, in ticks of 10 ms.
     pub client_timeout_ticks: Ticks,
-    /// Hear what happens on nodes. Each node tells of each command that it applies: who only drives or asks does better
-    /// without.
+    /// Hear what happens on nodes: one of them, the leader where it can be, tells of each command that is applied. Who
+    /// only drives or asks does better without.
     pub news: bool,
 }
 
@@ -224,7 +224,7 @@ impl Hub {
             session,
             token: spec.token.clone(),
             tls: spec.tls.clone(),
-            detail: if spec.news { Detail::Everything { every_ms } } else { Detail::Pictures { every_ms } },
+            detail: if spec.news { Detail::Events { every_ms } } else { Detail::Pictures { every_ms } },
         };
         let (observations, heard) = mpsc::channel(OBSERVATIONS_MAX);
         let (then, thens) = mpsc::unbounded_channel();
@@ -344,7 +344,7 @@ impl Hub {
             }
         }
         let (happened, missed) = self.nodes.take_happened(self.clock.now_us());
-        self.missed = self.missed.saturating_add(missed);
+        self.miss(missed);
         let many = !happened.is_empty();
         for one in happened {
             self.on_happened(one);
@@ -363,14 +363,26 @@ impl Hub {
 
     fn on_happened(&mut self, happened: Happened) {
         let Happened { at_us, what, .. } = happened;
-        if let What::Applied { index, .. } = &what {
-            // Each entry is told once, by the first node that applied it.
+        if let What::Applied { index, after, .. } = &what {
+            // Who told before may have told it already.
             if *index <= self.applied_told {
                 return;
             }
-            self.applied_told = *index;
+            let told = std::mem::replace(&mut self.applied_told, *index);
+            if told > Index::ZERO {
+                // Applied when nobody was there who told this console.
+                self.miss(after.0.saturating_sub(told.0));
+            }
         }
         self.tell_at(at_us, what);
+    }
+
+    /// A gap in the numbers shows where something is missing.
+    fn miss(&mut self, count: u64) {
+        // Nodes are not believed beyond what can be counted.
+        let count = count.min(u64::from(u32::MAX));
+        self.missed = self.missed.saturating_add(count);
+        self.happened = self.happened.saturating_add(count);
     }
 
     fn tell(&mut self, what: What) {
@@ -498,6 +510,16 @@ impl Hub {
         }
     }
 
+    /// The most that can be armed; as long as no node has said what it grants, what it was asked for.
+    fn may(&self) -> Access {
+        if self.supervisor.is_some() {
+            return Access::Chaos;
+        }
+        let granted = |line: &nodes::NodeLine| line.heard().welcome.map(|welcome| welcome.access);
+        let most = self.nodes.lines().iter().filter_map(granted).max();
+        most.map_or(self.spec.access, |most| most.min(self.spec.access))
+    }
+
     fn node_views(&mut self) -> Vec<NodeView> {
         let mut views = self.nodes.views();
         if let Some(supervisor) = &self.supervisor {
@@ -566,6 +588,9 @@ impl Hub {
             held: if self.supervisor.is_some() { Held::Processes } else { Held::Remote },
             mode: self.mode(),
             chaos,
+            may: self.may(),
+            // The lowest bit of its id is the cluster's key.
+            chaos_allowed: self.nodes.cluster.as_ref().is_some_and(|(cluster, _)| cluster & 1 == 1),
             alarms,
             console_bytes_per_second: Some(self.traffic.per_second(self.real_us()) as u64),
         }

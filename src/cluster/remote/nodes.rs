@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::cluster::local::view::unknown;
 use crate::control::client::{Asker, Heard, Line, LineSpec, State, Told};
-use crate::control::protocol::{Member, Picture, Standing};
+use crate::control::protocol::{Detail, Member, Picture, Standing};
 use crate::control::{Alarm, Happened, Life, NodeView, Reach, What, admit};
 use crate::raft::{Epoch, NodeId, Role, Term};
 
@@ -20,6 +20,9 @@ const TAKEN_AT_ONCE: usize = 1_024;
 
 /// Most terms of which it is remembered who led.
 const LED_MAX: usize = 1_000;
+
+/// So many alarms about leaders are kept, the first: one is enough to stop a cluster.
+const TWO_LEADERS_MAX: usize = 8;
 
 /// Said of a node before the first try has come to its end.
 const CONNECTING: &str = "connecting";
@@ -67,9 +70,11 @@ pub(super) struct Nodes {
     foreign: BTreeMap<String, Alarm>,
     /// Who led which term, to see what cannot be.
     led: BTreeMap<Term, NodeId>,
-    two_leaders: Option<Alarm>,
+    two_leaders: Vec<Alarm>,
     /// Since when a member is not heard that has no line.
     unheard_since: BTreeMap<NodeId, u64>,
+    /// The node that is asked to tell of clients' commands.
+    teller: Option<NodeId>,
 }
 
 impl Nodes {
@@ -83,8 +88,9 @@ impl Nodes {
             cluster: None,
             foreign: BTreeMap::new(),
             led: BTreeMap::new(),
-            two_leaders: None,
+            two_leaders: Vec::new(),
             unheard_since: BTreeMap::new(),
+            teller: None,
         };
         for address in addresses {
             nodes.open(address);
@@ -164,6 +170,20 @@ impl Nodes {
         }
         self.drop_doubles();
         self.watch_leaders();
+        self.choose_teller();
+    }
+
+    /// All nodes apply the same commands: the leader, which is the first, tells of them; while there is none, who told
+    /// before, or any.
+    fn choose_teller(&mut self) {
+        let Detail::Events { every_ms } = self.spec.detail else { return };
+        let anyone = || self.lines.iter().filter(|line| line.is_live()).find_map(NodeLine::node);
+        let before = self.teller.filter(|node| self.live(*node).is_some());
+        self.teller = self.leader().or(before).or_else(anyone);
+        for line in &self.lines {
+            let tells = self.teller.is_some() && line.node() == self.teller;
+            line.line.follow(if tells { Detail::Everything { every_ms } } else { self.spec.detail });
+        }
     }
 
     fn refuse_foreign(&mut self) {
@@ -209,7 +229,10 @@ impl Nodes {
                     "{} and {led} both led term {}: that cannot be (§5.2); stop the cluster and keep its disks and logs",
                     view.id, view.term
                 );
-                self.two_leaders = Some(Alarm { node: view.id, text });
+                let alarm = Alarm { node: view.id, text };
+                if !self.two_leaders.contains(&alarm) && self.two_leaders.len() < TWO_LEADERS_MAX {
+                    self.two_leaders.push(alarm);
+                }
             }
         }
         while self.led.len() > LED_MAX {
@@ -343,6 +366,7 @@ impl Nodes {
             age_us: heard.heard_at.map(|at| at.elapsed().as_micros() as u64),
             round_trip_us: heard.round_trip_us,
             version: welcome.map(|welcome| welcome.program.clone()).unwrap_or_default(),
+            chaos: welcome.map(|welcome| welcome.chaos),
         });
         view
     }

@@ -4,7 +4,7 @@
 //! that it touches and that are there, or on none.
 //! Not here: leases and rules (`faults.rs`), the words for operations (`control/grammar.rs`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -49,6 +49,7 @@ enum Wanted {
 }
 
 /// A fault that is to be put in force.
+#[derive(Default)]
 struct NewFault {
     text: String,
     links: Vec<(Links, LinkRule)>,
@@ -56,6 +57,8 @@ struct NewFault {
     nodes: BTreeSet<NodeId>,
     /// Own faults whose place it takes.
     instead_of: Vec<u64>,
+    /// The facts on which nodes were chosen for it.
+    decided_on: BTreeMap<NodeId, Standing>,
     done: String,
 }
 
@@ -145,7 +148,8 @@ impl Hub {
                 let nodes = self.meant().targets(target)?;
                 let links = nodes.iter().map(|node| (Links::Of(*node), LinkRule::Cut { kind: None })).collect();
                 let done = format!("{} is cut off from all others", names(&nodes));
-                Ok(self.put_links(id, text, links, Vec::new(), done))
+                let decided_on = self.decided_on(target, &nodes);
+                Ok(self.put_links(id, NewFault { text, links, decided_on, done, ..NewFault::default() }))
             }
             Operation::Partition(groups) => self.partition(id, &groups, text),
             Operation::Link { links, rule } => {
@@ -154,7 +158,8 @@ impl Hub {
                     return Ok(self.thin(id, links, Some(rule)));
                 }
                 let done = format!("{text} is in force");
-                Ok(self.put_links(id, text, vec![(links, rule)], Vec::new(), done))
+                let links = vec![(links, rule)];
+                Ok(self.put_links(id, NewFault { text, links, done, ..NewFault::default() }))
             }
             Operation::Heal => Ok(self.heal(id)),
             Operation::HealLinks(links) => {
@@ -168,7 +173,8 @@ impl Hub {
                     supervisor.expect_halt(&nodes);
                 }
                 let done = format!("the next write of {} will fail", names(&nodes));
-                let wishes = nodes.iter().map(|node| (*node, Wish::FailDisk, self.decided_on(target, *node)));
+                let decided_on = self.decided_on(target, &nodes);
+                let wishes = nodes.iter().map(|node| (*node, Wish::FailDisk, decided_on.get(node).copied()));
                 self.ask_and_answer(id, wishes.collect(), done);
                 Ok(None)
             }
@@ -256,9 +262,10 @@ impl Hub {
         Members::new(self.members(), self.nodes.leader())
     }
 
-    /// The facts on which a node was chosen. Whoever says `all` means them whatever they are.
-    fn decided_on(&self, target: Target, node: NodeId) -> Option<Standing> {
-        if target == Target::All { None } else { self.nodes.standing(node) }
+    /// The nodes that were chosen, with the facts on which. Whoever says `all` means them whatever they are.
+    fn decided_on(&self, target: Target, nodes: &[NodeId]) -> BTreeMap<NodeId, Standing> {
+        let nodes = if target == Target::All { &[] } else { nodes };
+        nodes.iter().filter_map(|node| Some((*node, self.nodes.standing(*node)?))).collect()
     }
 
     fn crash(&mut self, id: OperationId, target: Target) -> Carried {
@@ -275,7 +282,8 @@ impl Hub {
             self.pending.push(Pending { id, nodes, wanted: Wanted::Down });
             return Ok(None);
         }
-        let wishes = nodes.iter().map(|node| (*node, Wish::Crash, self.decided_on(target, *node)));
+        let decided_on = self.decided_on(target, &nodes);
+        let wishes = nodes.iter().map(|node| (*node, Wish::Crash, decided_on.get(node).copied()));
         let asked = self.ask_nodes(wishes.collect(), ANSWER_WITHIN);
         self.later(asked, move |hub, answers| {
             // A node that crashes may have no time to say so.
@@ -403,25 +411,19 @@ impl Hub {
         let cut = (LinkRule::Cut { kind: None },);
         let whole = |rules: &[(Links, LinkRule)]| !rules.is_empty() && rules.iter().all(|(_, rule)| (*rule,) == cut);
         let instead_of = self.own.all.iter().filter(|fault| whole(&fault.links)).map(|fault| fault.number).collect();
-        Ok(self.put_links(id, text, rules.list().collect(), instead_of, told))
+        let links = rules.list().collect();
+        Ok(self.put_links(id, NewFault { text, links, instead_of, done: told, ..NewFault::default() }))
     }
 
-    fn put_links(
-        &mut self,
-        id: OperationId,
-        text: String,
-        links: Vec<(Links, LinkRule)>,
-        instead_of: Vec<u64>,
-        done: String,
-    ) -> Option<String> {
-        let nodes = touched(&self.members(), &links);
-        self.put(id, NewFault { text, links, disk_delay_us: None, nodes, instead_of, done });
+    fn put_links(&mut self, id: OperationId, new: NewFault) -> Option<String> {
+        let nodes = touched(&self.members(), &new.links);
+        self.put(id, NewFault { nodes, ..new });
         None
     }
 
     /// Puts a fault on all nodes that it touches, or on none.
     fn put(&mut self, id: OperationId, new: NewFault) {
-        let NewFault { text, links, disk_delay_us, nodes, instead_of, done } = new;
+        let NewFault { text, links, disk_delay_us, nodes, instead_of, decided_on, done } = new;
         let quorum = takes_quorum(&self.members(), &self.published.borrow().links, &links);
         let usual = if quorum { QUORUM_FAULT_TTL } else { FAULT_TTL };
         // The console's own cluster keeps a fault until it is healed.
@@ -435,7 +437,8 @@ impl Hub {
         let number = self.own.add(text, links, disk_delay_us, nodes, ttl);
         let Some(fault) = self.own.get(number) else { return };
         let wish = fault.wish();
-        let wishes = there.into_iter().map(|node| (node, Wish::Fault(wish.clone()), None)).collect();
+        let put = |node| (node, Wish::Fault(wish.clone()), decided_on.get(&node).copied());
+        let wishes = there.into_iter().map(put).collect();
         let asked = self.ask_nodes(wishes, ANSWER_WITHIN);
         self.later(asked, move |hub, answers: Answers| {
             let refused = refusals(&answers);
@@ -485,13 +488,16 @@ impl Hub {
     }
 
     fn slow_disk(&mut self, id: OperationId, target: Target, delay_us: u64, text: String) -> Carried {
-        let nodes: BTreeSet<_> = self.meant().targets(target)?.into_iter().collect();
+        let nodes = self.meant().targets(target)?;
+        let decided_on = self.decided_on(target, &nodes);
+        let nodes: BTreeSet<_> = nodes.into_iter().collect();
         let slow = self.own.all.iter().filter(|fault| fault.disk_delay_us.is_some() && fault.nodes.is_subset(&nodes));
         let instead_of: Vec<_> = slow.map(|fault| fault.number).collect();
         let done = format!("each write of {} takes {} ms longer", names(&nodes), delay_us / 1000);
         if delay_us > 0 {
             let disk_delay_us = Some(delay_us);
-            self.put(id, NewFault { text, links: Vec::new(), disk_delay_us, nodes, instead_of, done });
+            let links = Vec::new();
+            self.put(id, NewFault { text, links, disk_delay_us, nodes, instead_of, decided_on, done });
         } else {
             let healed = self.heal_own(&instead_of);
             self.later(healed, move |hub, _| hub.answer(id, Answer::Done(done)));

@@ -15,12 +15,13 @@ use futures_util::StreamExt as _;
 use futures_util::future::{Either, FutureExt as _, ready};
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::Listener;
 use super::desk::{Asked, Desk};
 use super::handshake::Guest;
-use crate::control::observation::Happened;
+use crate::control::observation::{Happened, What};
 use crate::control::pictures::{PARTS, changes};
 use crate::control::protocol::{Detail, FromConsole, FromNode, Picture, Reply};
 use crate::transport::frame::{FrameError, FrameReader, FrameWriter};
@@ -48,6 +49,9 @@ const EVERY_MS: (u32, u32) = (20, 60_000);
 
 /// News that are written at a time.
 const NEWS_AT_ONCE: usize = 256;
+
+/// News wait so long for others, or for the next picture: each write costs more than what is in it.
+const NEWS_EVERY: Duration = Duration::from_millis(60);
 
 /// What the reading half hands to the writing half.
 enum Out {
@@ -142,11 +146,12 @@ async fn listen(
 }
 
 /// What a console wants to hear, and what it has.
-#[derive(Default)]
 struct Following {
     every: Duration,
     next: Option<Instant>,
-    news: Option<broadcast::Receiver<Arc<Happened>>>,
+    news: Option<Listener>,
+    /// When news are told at the earliest.
+    next_news: Instant,
     number: u64,
     last: Option<Arc<Picture>>,
 }
@@ -155,8 +160,10 @@ struct Following {
 enum Next {
     Outs(usize),
     Picture,
-    News(Result<Arc<Happened>, RecvError>),
+    News(Heard),
 }
+
+type Heard = Result<Arc<Happened>, RecvError>;
 
 /// The writing half.
 async fn speak(
@@ -165,7 +172,8 @@ async fn speak(
     mut said: mpsc::UnboundedReceiver<Out>,
     waiting: &AtomicUsize,
 ) -> Result<(), FrameError> {
-    let mut following = Following::default();
+    let mut following =
+        Following { every: Duration::ZERO, next: None, news: None, next_news: Instant::now(), number: 0, last: None };
     let mut outs = Vec::new();
     let mut counted = 0;
     loop {
@@ -174,7 +182,7 @@ async fn speak(
             biased;
             count = said.recv_many(&mut outs, NEWS_AT_ONCE) => Next::Outs(count),
             () = sleep_until(next_picture.unwrap_or_else(Instant::now)), if next_picture.is_some() => Next::Picture,
-            news = hear(following.news.as_mut()) => Next::News(news),
+            news = hear(following.news.as_mut(), following.next_news) => Next::News(news),
         };
         let written = async {
             match next {
@@ -190,8 +198,11 @@ async fn speak(
                         }
                     }
                 }
-                Next::Picture => following.picture(desk, &mut writer).await?,
-                Next::News(first) => following.tell(first, &mut writer).await?,
+                Next::Picture => {
+                    following.picture(desk, &mut writer).await?;
+                    following.tell(None, &mut writer).await?;
+                }
+                Next::News(first) => following.tell(Some(first), &mut writer).await?,
             }
             writer.flush().await?;
             Ok(true)
@@ -205,9 +216,13 @@ async fn speak(
     }
 }
 
-async fn hear(news: Option<&mut broadcast::Receiver<Arc<Happened>>>) -> Result<Arc<Happened>, RecvError> {
+/// What happens next, from `at` on: until then nobody is woken for it.
+async fn hear(news: Option<&mut Listener>, at: Instant) -> Heard {
     match news {
-        Some(news) => news.recv().await,
+        Some(news) => {
+            sleep_until(at).await;
+            news.told.recv().await
+        }
         None => std::future::pending().await,
     }
 }
@@ -230,14 +245,20 @@ async fn say(writer: &mut FrameWriter, message: FromNode) -> Result<(), FrameErr
 
 impl Following {
     fn follow(&mut self, desk: &Desk, detail: Detail) {
-        let (every_ms, all) = match detail {
-            Detail::Pictures { every_ms } => (every_ms, false),
-            Detail::Everything { every_ms } => (every_ms, true),
+        let (every_ms, events, commands) = match detail {
+            Detail::Pictures { every_ms } => (every_ms, false, false),
+            Detail::Events { every_ms } => (every_ms, true, false),
+            Detail::Everything { every_ms } => (every_ms, true, true),
         };
         self.every = Duration::from_millis(every_ms.clamp(EVERY_MS.0, EVERY_MS.1).into());
         self.next = Some(Instant::now());
         self.last = None;
-        self.news = all.then(|| self.news.take().unwrap_or_else(|| desk.spec.news.listen()));
+        let news = &desk.spec.news;
+        self.news = match self.news.take() {
+            _ if !events => None,
+            Some(Listener { told, .. }) => Some(Listener { told, ..news.listen(commands) }),
+            None => Some(news.listen(commands)),
+        };
     }
 
     /// The newest picture: whole at first, then what changed.
@@ -260,31 +281,37 @@ impl Following {
         writer.feed(&message).await
     }
 
-    async fn tell(
-        &mut self,
-        first: Result<Arc<Happened>, RecvError>,
-        writer: &mut FrameWriter,
-    ) -> Result<(), FrameError> {
-        let mut next = Some(first);
+    /// What happened, from `first` on, as much as is written at a time.
+    async fn tell(&mut self, first: Option<Heard>, writer: &mut FrameWriter) -> Result<(), FrameError> {
+        let mut first = first;
         for _ in 0..NEWS_AT_ONCE {
-            match next {
-                Some(Ok(happened)) => writer.feed(&FromNode::Happened((*happened).clone())).await?,
-                Some(Err(RecvError::Lagged(count))) => writer.feed(&FromNode::Missed { count }).await?,
-                Some(Err(RecvError::Closed)) => self.news = None,
-                None => break,
-            }
-            next = match self.news.as_mut().map(broadcast::Receiver::try_recv) {
-                Some(Ok(happened)) => Some(Ok(happened)),
-                Some(Err(TryRecvError::Lagged(count))) => Some(Err(RecvError::Lagged(count))),
-                Some(Err(TryRecvError::Empty | TryRecvError::Closed)) | None => None,
+            let Some(heard) = first.take().or_else(|| self.next_heard()) else {
+                self.next_news = Instant::now() + NEWS_EVERY;
+                return Ok(());
             };
+            match heard {
+                Ok(happened) if !self.wants(&happened) => {}
+                Ok(happened) => writer.feed(&FromNode::Happened((*happened).clone())).await?,
+                Err(RecvError::Lagged(count)) => writer.feed(&FromNode::Missed { count }).await?,
+                Err(RecvError::Closed) => self.news = None,
+            }
         }
-        // What was taken and not written would be lost.
-        match next {
-            Some(Ok(happened)) => writer.feed(&FromNode::Happened((*happened).clone())).await,
-            Some(Err(RecvError::Lagged(count))) => writer.feed(&FromNode::Missed { count }).await,
-            Some(Err(RecvError::Closed)) | None => Ok(()),
+        // There may be more.
+        self.next_news = Instant::now();
+        Ok(())
+    }
+
+    fn next_heard(&mut self) -> Option<Heard> {
+        match self.news.as_mut()?.told.try_recv() {
+            Ok(happened) => Some(Ok(happened)),
+            Err(TryRecvError::Lagged(count)) => Some(Err(RecvError::Lagged(count))),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => None,
         }
+    }
+
+    fn wants(&self, happened: &Happened) -> bool {
+        let commands = self.news.as_ref().is_some_and(|news| news.commands.is_some());
+        commands || !matches!(happened.what, What::Applied { .. })
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::handshake::Guest;
 use super::requests::{Coming, Requests};
-use super::{CONSOLES_MAX, CONSOLES_OF_ONE_ADDRESS_MAX, Ending, HANDSHAKES_MAX, ServerSpec, is_here, words};
+use super::{CONSOLES_MAX, CONSOLES_OF_ONE_ADDRESS_MAX, HANDSHAKES_MAX, ServerSpec, is_here, words};
 use crate::control::access::{self, Armed};
 use crate::control::audit::Entry;
 use crate::control::leases::{Lease, LeaseId, Leases, Why};
@@ -380,14 +380,13 @@ impl Desk {
                 self.happened(format!("fail-disk {id} (by {})", guest.who));
                 Ok(format!("the next write of {id} will fail"))
             }
-            Wish::Crash | Wish::Shutdown => {
-                let how = if wish == Wish::Crash { Ending::Crash } else { Ending::Shutdown };
+            Wish::Crash => {
                 let node = Arc::clone(&self.spec.node);
                 tokio::spawn(async move {
                     tokio::time::sleep(LAST_WORDS).await;
-                    node.end(how);
+                    node.crash();
                 });
-                Ok(format!("{id} {}", if how == Ending::Crash { "crashes" } else { "ends" }))
+                Ok(format!("{id} crashes"))
             }
             // They are not done at once, and do not come here.
             Wish::Submit { .. } | Wish::Read { .. } => Err("it cannot be asked so".into()),
@@ -493,7 +492,6 @@ fn describe(wish: &Wish) -> String {
         Wish::HealLinks(links) => format!("heal {links}"),
         Wish::FailDisk => "fail-disk".into(),
         Wish::Crash => "crash".into(),
-        Wish::Shutdown => "shutdown".into(),
     }
 }
 

@@ -83,49 +83,59 @@ pub trait Served: Send + Sync + 'static {
     /// What [`fail_disk`](Self::fail_disk) asked for and has not come yet will not come.
     fn spare_disk(&self);
 
-    /// It ends.
-    fn end(&self, how: Ending);
-}
-
-/// How a node ends when a console asks for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// As if killed.
-    Crash,
-    /// In order.
-    Shutdown,
+    /// It ends as if killed.
+    fn crash(&self);
 }
 
 /// What happens on a node, for all who listen.
 #[derive(Clone, Debug)]
-pub struct News {
+pub struct News(Arc<Teller>);
+
+#[derive(Debug)]
+struct Teller {
     told: broadcast::Sender<Arc<Happened>>,
-    number: Arc<AtomicU64>,
+    number: AtomicU64,
+    /// Each who listens to commands has a clone of it.
+    commands: Arc<()>,
 }
 
 impl Default for News {
     fn default() -> Self {
-        Self { told: broadcast::channel(NEWS_WAITING).0, number: Arc::default() }
+        let told = broadcast::channel(NEWS_WAITING).0;
+        Self(Arc::new(Teller { told, number: AtomicU64::new(0), commands: Arc::default() }))
     }
 }
 
 impl News {
     /// Tells whoever listens; nobody is waited for.
     pub fn tell(&self, at_us: u64, what: What) {
-        let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = self.0.number.fetch_add(1, Ordering::Relaxed) + 1;
         // Nobody may be listening.
-        let _ = self.told.send(Arc::new(Happened { number, at_us, what }));
+        let _ = self.0.told.send(Arc::new(Happened { number, at_us, what }));
     }
 
     /// Whether anybody listens.
     #[must_use]
     pub fn is_heard(&self) -> bool {
-        self.told.receiver_count() > 0
+        self.0.told.receiver_count() > 0
     }
 
-    fn listen(&self) -> broadcast::Receiver<Arc<Happened>> {
-        self.told.subscribe()
+    /// Whether anybody listens to clients' commands.
+    #[must_use]
+    pub fn wants_commands(&self) -> bool {
+        Arc::strong_count(&self.0.commands) > 1
     }
+
+    fn listen(&self, commands: bool) -> Listener {
+        Listener { told: self.0.told.subscribe(), commands: commands.then(|| Arc::clone(&self.0.commands)) }
+    }
+}
+
+/// Somebody who listens to what happens.
+struct Listener {
+    told: broadcast::Receiver<Arc<Happened>>,
+    /// He wants to hear of clients' commands.
+    commands: Option<Arc<()>>,
 }
 
 /// Puts encryption on a wire that came in.

@@ -13,9 +13,10 @@ use super::handshake::{Failed, HELLO_BYTES_MAX, Refusal, greet};
 use super::peer::{Peer, count, lock};
 use super::{Life, Shared};
 use crate::raft::rng::Rng;
-use crate::raft::{Envelope, Epoch};
+use crate::raft::{Envelope, Epoch, NodeId};
 use crate::text::sanitize_str;
 use crate::transport::frame::{FrameError, FrameReader, FrameWriter, frames};
+use crate::transport::tls::Distrust;
 
 /// Longest frame between nodes that know each other.
 pub const FRAME_BYTES_MAX: usize = 8 << 20;
@@ -58,7 +59,11 @@ pub struct Pong(pub u64);
 enum Ended {
     /// It was good for a while.
     Lasted(String),
-    Failed(String),
+    Failed {
+        why: String,
+        /// It is an alarm: a certificate is not believed, and somebody has to renew it.
+        told: bool,
+    },
     /// Somebody is not who he should be.
     Identity(String),
 }
@@ -68,19 +73,19 @@ pub(super) async fn keep(shared: Arc<Shared>, life: Arc<Life>, peer: Arc<Peer>) 
     let mut luck = Rng::new(shared.spec.seed).fork(shared.spec.node.0.rotate_left(32) ^ peer.id.0);
     let mut wait = WAIT_FIRST;
     loop {
-        let (why, pause) = match connect(&shared, &life, &peer).await {
+        let (why, pause, told) = match connect(&shared, &life, &peer).await {
             Ended::Lasted(why) => {
                 wait = WAIT_FIRST;
-                (why, wait)
+                (why, wait, false)
             }
-            Ended::Failed(why) => {
+            Ended::Failed { why, told } => {
                 let pause = wait;
                 wait = (wait * 2).min(WAIT_MAX);
-                (why, pause)
+                (why, pause, told)
             }
-            Ended::Identity(why) => (why, WAIT_IDENTITY),
+            Ended::Identity(why) => (why, WAIT_IDENTITY, true),
         };
-        peer.not_connected(sanitize_str(&why), pause == WAIT_IDENTITY);
+        peer.not_connected(sanitize_str(&why), told);
         // From three to five quarters of it, so that nodes that lost each other together do not all come at once.
         let pause = pause * u32::try_from(750 + luck.below(500)).unwrap_or(1_000) / 1_000;
         tokio::select! {
@@ -90,12 +95,31 @@ pub(super) async fn keep(shared: Arc<Shared>, life: Arc<Life>, peer: Arc<Peer>) 
     }
 }
 
+const fn failed(why: String) -> Ended {
+    Ended::Failed { why, told: false }
+}
+
+fn distrusted(error: &Failed, peer: NodeId, place: &str) -> Ended {
+    let distrust = match error {
+        Failed::Frame(FrameError::Wire(error)) => Distrust::of(error),
+        _ => None,
+    };
+    let certificate = |why| Ended::Failed { why, told: true };
+    match distrust {
+        Some(Distrust::OfTheirs(why)) => certificate(format!("the certificate of {peer} at {place} {why}")),
+        Some(Distrust::OfOurs(why)) => {
+            certificate(format!("{peer} at {place} does not accept the certificate of this node: {why}"))
+        }
+        None => failed(format!("greeting {place}: {error}")),
+    }
+}
+
 async fn connect(shared: &Arc<Shared>, life: &Life, peer: &Arc<Peer>) -> Ended {
     let place = &peer.address;
     let wire = match timeout(CONNECT, shared.spec.net.dial(place)).await {
         Ok(Ok(wire)) => wire,
-        Ok(Err(error)) => return Ended::Failed(format!("dialling {place}: {error}")),
-        Err(_) => return Ended::Failed(format!("dialling {place}: no answer in {CONNECT:?}")),
+        Ok(Err(error)) => return failed(format!("dialling {place}: {error}")),
+        Err(_) => return failed(format!("dialling {place}: no answer in {CONNECT:?}")),
     };
     let mut lives = peer.lives.subscribe();
     let greeted = timeout(HANDSHAKE, async {
@@ -119,13 +143,13 @@ async fn connect(shared: &Arc<Shared>, life: &Life, peer: &Arc<Peer>) -> Ended {
         Ok(Ok(greeted)) => greeted,
         Ok(Err(Failed::ByUs(refusal))) => return Ended::Identity(refusal.of_peer(peer.id, place)),
         Ok(Err(Failed::ByThem(refusal))) => return Ended::Identity(refusal.of_us(peer.id, place)),
-        Ok(Err(error)) => return Ended::Failed(format!("greeting {place}: {error}")),
-        Err(_) => return Ended::Failed(format!("greeting {place}: no answer in {HANDSHAKE:?}")),
+        Ok(Err(error)) => return distrusted(&error, peer.id, place),
+        Err(_) => return failed(format!("greeting {place}: no answer in {HANDSHAKE:?}")),
     };
     lives.mark_unchanged();
     // What was met during the handshake is the life we are connected with, unless another came meanwhile.
     if peer.meet(&settled.peer).is_err() {
-        return Ended::Failed(format!("{} was started again meanwhile", peer.id));
+        return failed(format!("{} was started again meanwhile", peer.id));
     }
     reader.set_max_bytes(FRAME_BYTES_MAX);
     writer.set_max_bytes(FRAME_BYTES_MAX);
@@ -141,7 +165,7 @@ async fn connect(shared: &Arc<Shared>, life: &Life, peer: &Arc<Peer>) -> Ended {
         }
     };
     let why = format!("connection to {place}: {why}");
-    if begun.elapsed() >= LASTED { Ended::Lasted(why) } else { Ended::Failed(why) }
+    if begun.elapsed() >= LASTED { Ended::Lasted(why) } else { failed(why) }
 }
 
 /// Sends what waits and asks for signs of life, until something fails; says what.

@@ -362,7 +362,8 @@ impl Shared {
         };
         tracing::debug!("{why}");
         if let Some(peer) = self.peers.get(&node) {
-            peer.turned_away(why);
+            let by_us = matches!(failed, Failed::ByUs(_));
+            peer.turned_away((from.ip(), by_us, std::mem::discriminant(refusal)), why);
             return;
         }
         let why = if node == self.spec.node {

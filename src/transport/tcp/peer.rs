@@ -5,6 +5,8 @@
 //! Not here: dialling (`lane.rs`), letting in (`door.rs`).
 
 use std::collections::VecDeque;
+use std::mem::Discriminant;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,6 +27,9 @@ pub const QUEUE_BYTES_MAX: u64 = 32 << 20;
 const STALE: Duration = Duration::from_secs(2);
 /// A refusal at the door is told for as long as it takes to try thrice.
 const TOLD_FOR: Duration = Duration::from_secs(100);
+
+/// So many refusals at the door are told of one peer: whoever comes can make them up.
+const TOLD_MAX: usize = 4;
 
 /// A lock under which nothing panics half-way through a change that others could misread.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -59,9 +64,12 @@ pub(super) fn count(counter: &AtomicU64, more: u64) {
 struct Trouble {
     /// The last attempt to dial it.
     dialled: Option<(String, bool)>,
-    /// The last time that it was turned away at the door, or turned away itself.
-    came: Option<(String, Instant)>,
+    /// It was turned away at the door, or turned away itself: the last time of each sort, oldest first.
+    came: VecDeque<(Sort, String, Instant)>,
 }
+
+/// From where somebody came, whether we refused, and why: what is the same again takes its place.
+pub(super) type Sort = (IpAddr, bool, Discriminant<Refusal>);
 
 /// One peer.
 #[derive(Debug)]
@@ -187,7 +195,7 @@ impl Peer {
         let number = *self.incoming.borrow();
         self.heard.store(number, Relaxed);
         drop(meeting);
-        lock(&self.trouble).came = None;
+        lock(&self.trouble).came.clear();
         if self.connected.load(Relaxed) == 0 {
             self.wake.notify_one();
         }
@@ -205,14 +213,18 @@ impl Peer {
         Connected(self)
     }
 
-    /// A connection could not be made; `identity`: because of who somebody is.
+    /// A connection could not be made; `identity`: because of who somebody is, or can show to be.
     pub(super) fn not_connected(&self, why: String, identity: bool) {
         lock(&self.trouble).dialled = Some((why, identity));
     }
 
     /// The peer, or somebody in its name, did not come in.
-    pub(super) fn turned_away(&self, why: String) {
-        lock(&self.trouble).came = Some((why, Instant::now()));
+    pub(super) fn turned_away(&self, sort: Sort, why: String) {
+        let came = &mut lock(&self.trouble).came;
+        came.retain(|(former, ..)| *former != sort);
+        came.push_back((sort, why, Instant::now()));
+        let too_many = came.len().saturating_sub(TOLD_MAX);
+        came.drain(..too_many);
     }
 
     pub(super) fn answered(&self, took: Duration) {
@@ -229,12 +241,8 @@ impl Peer {
         if let Some((why, true)) = &trouble.dialled {
             alarms.push(why.clone());
         }
-        if let Some((why, at)) = &trouble.came
-            && at.elapsed() < TOLD_FOR
-        {
-            alarms.push(why.clone());
-        }
-        alarms.dedup();
+        let told = trouble.came.iter().filter(|(.., at)| at.elapsed() < TOLD_FOR);
+        alarms.extend(told.map(|(_, why, _)| why.clone()));
         alarms
     }
 

@@ -18,7 +18,10 @@ const LONGEST: usize = 200;
 pub(super) fn arm(state: &mut State) {
     match state.view.mode {
         Right::Own => toast(state, Tone::Info, String::from("this cluster is the console's own: nothing needs arming")),
-        Right::Observe => state.mode = Mode::Dialog(Dialog::Arm(Arm::default())),
+        Right::Observe => match state.view.unarmable(Access::Operator) {
+            Some(why) => toast(state, Tone::Warn, why),
+            None => state.mode = Mode::Dialog(Dialog::Arm(Arm::default())),
+        },
         Right::Armed { .. } => pick(state, Question::Disarm),
     }
 }
@@ -87,14 +90,8 @@ pub(super) fn act(state: &mut State, action: Act, key: Key) -> Vec<Effect> {
             choose(state, chosen)
         }
         (Dialog::Confirm(_), Act::Accept) => accept_confirm(state),
-        // A reason that is begun too early goes where it belongs.
-        (Dialog::Arm(arm), Act::Pick) if !matches!(key.code, Code::Char('o' | 'd')) => {
-            arm.field = Field::Reason;
-            edit(state, key);
-            Vec::new()
-        }
         (Dialog::Arm(arm), action) => {
-            change_arm(arm, action, key);
+            move_in(arm, action);
             Vec::new()
         }
         (Dialog::Pick(pick), action) => {
@@ -105,19 +102,23 @@ pub(super) fn act(state: &mut State, action: Act, key: Key) -> Vec<Effect> {
     }
 }
 
-fn change_arm(arm: &mut Arm, action: Act, key: Key) {
+fn move_in(arm: &mut Arm, action: Act) {
     let here = Field::ALL.iter().position(|field| *field == arm.field).unwrap_or(0);
     let count = Field::ALL.len();
-    let other = if arm.access == Access::Chaos { Access::Operator } else { Access::Chaos };
-    match (action, key.code) {
-        (Act::NextField, _) => arm.field = Field::ALL[(here + 1) % count],
-        (Act::PreviousField, _) => arm.field = Field::ALL[(here + count - 1) % count],
-        (Act::Less | Act::More, _) => arm.access = other,
-        (Act::Pick, Code::Char('o')) => (arm.access, arm.field) = (Access::Operator, Field::Reason),
-        (Act::Pick, Code::Char('d')) => (arm.access, arm.field) = (Access::Chaos, Field::Reason),
-        (Act::Pick | Act::Accept | Act::Cancel, _) => {}
+    match action {
+        Act::NextField => arm.field = Field::ALL[(here + 1) % count],
+        Act::PreviousField => arm.field = Field::ALL[(here + count - 1) % count],
+        Act::Less | Act::More | Act::Pick | Act::Accept | Act::Cancel => {}
     }
     arm.error = None;
+}
+
+/// Operate or drill, the other of the two, if it can be had.
+fn turn(arm: &mut Arm, view: &ClusterView) {
+    let other = if arm.access == Access::Chaos { Access::Operator } else { Access::Chaos };
+    if view.unarmable(other).is_none() {
+        arm.access = other;
+    }
 }
 
 fn change_pick(pick: &mut Pick, action: Act, key: Key) {
@@ -150,6 +151,12 @@ fn accept_arm(state: &mut State) -> Vec<Effect> {
     match duration_us {
         Ok(duration_us) => {
             let access = arm.access;
+            if state.view.unarmable(access).is_some() {
+                // Why not is said above; it has just become so.
+                arm.field = Field::What;
+                arm.error = Some(String::from("that is not offered any more: choose again, or Esc"));
+                return Vec::new();
+            }
             state.mode = Mode::Browse;
             send(state, Operation::Arm { access, duration_us, reason })
         }
@@ -222,8 +229,11 @@ pub(super) fn edit(state: &mut State, key: Key) {
     match dialog {
         Dialog::Arm(arm) => {
             arm.error = None;
-            if arm.field == Field::What && matches!(key.code, Code::Char(_)) {
-                arm.field = Field::Reason;
+            match (arm.field, key.code) {
+                (Field::What, Code::Left | Code::Right) => turn(arm, &state.view),
+                // Whatever is typed there is the reason, begun too early.
+                (Field::What, Code::Char(_)) => arm.field = Field::Reason,
+                _ => {}
             }
         }
         Dialog::Confirm(confirm) => confirm.error = None,
@@ -240,8 +250,9 @@ pub(super) fn edit(state: &mut State, key: Key) {
 pub(super) fn paste(state: &mut State, text: &str) {
     let Mode::Dialog(dialog) = &mut state.mode else { return };
     if let Dialog::Arm(arm) = dialog
-        && arm.field == Field::Reason
+        && arm.field != Field::Time
     {
+        arm.field = Field::Reason;
         arm.reason = prompt::insert(&arm.reason, clean(text.trim()).as_str(), LONGEST);
         return;
     }

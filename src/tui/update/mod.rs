@@ -14,7 +14,7 @@ mod prompt;
 
 use super::action::{self, Action, Context, Global};
 use super::command;
-use super::dialog::{Dialog, Field, Question};
+use super::dialog::{Dialog, Question};
 use super::effect::Effect;
 use super::event::{Event, Key};
 use super::keymap::{self, Found};
@@ -70,7 +70,6 @@ pub fn context(mode: &Mode) -> Context {
         Mode::Partition(_) => Context::Partition,
         Mode::Help(_) | Mode::Detail { .. } => Context::Overlay,
         Mode::Dialog(Dialog::Pick(_)) => Context::Choice,
-        Mode::Dialog(Dialog::Arm(arm)) if arm.field == Field::What => Context::Choice,
         Mode::Dialog(Dialog::Arm(_) | Dialog::Confirm(_)) => Context::Form,
     }
 }

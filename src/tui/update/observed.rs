@@ -60,6 +60,7 @@ pub(super) fn on_observation(state: &mut State, observation: Observation) -> Vec
             state.events.push(EventLine {
                 serial: 0,
                 at_us,
+                last_us: at_us,
                 node: None,
                 text: format!("$ {}: {sentence}", asked.line),
                 cause: None,
@@ -110,11 +111,12 @@ fn on_happened(state: &mut State, happened: &Happened) {
     let line = EventLine {
         serial: 0,
         at_us: happened.at_us,
+        last_us: happened.at_us,
         node: node(&happened.what),
         text: clean(&sentence),
         cause,
         tone: tone(happened),
-        routine: routine(&happened.what),
+        routine: routine(happened),
         times: 1,
     };
     state.events.push(line);
@@ -131,9 +133,12 @@ fn node(what: &What) -> Option<NodeId> {
     }
 }
 
-/// What a working cluster does all the time; many of them at once become one line.
-fn routine(what: &What) -> Option<Routine> {
-    match what {
+/// What is done all the time; many of them at once become one line.
+fn routine(happened: &Happened) -> Option<Routine> {
+    if let Some((_, term, vain)) = narrate::in_vain(happened) {
+        return Some(Routine::Vain(vain, term));
+    }
+    match &happened.what {
         What::Applied { .. } => Some(Routine::Applied),
         What::Node { event, .. } if matches!(event.kind, EventKind::Committed { .. }) => Some(Routine::Committed),
         What::Node { .. }
@@ -146,7 +151,7 @@ fn routine(what: &What) -> Option<Routine> {
 }
 
 fn tone(happened: &Happened) -> Tone {
-    if routine(&happened.what) == Some(Routine::Committed) {
+    if routine(happened) == Some(Routine::Committed) {
         return Tone::Quiet;
     }
     let good = match &happened.what {

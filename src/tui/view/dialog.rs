@@ -88,11 +88,22 @@ fn draw_arm(state: &State, arm: &Arm, theme: &Theme, area: Rect, buf: &mut Buffe
         Access::Viewer | Access::Operator => "submit commands; no faults",
     };
     say(&mut lines, theme, room, "allows", what, text);
+    let no_drill = state.view.unarmable(Access::Chaos);
+    if let Some(why) = &no_drill {
+        say(&mut lines, theme, room, "no drill", why, theme.style(Slot::Muted));
+    }
     let below = boxed(state, theme, area, buf, "Arm", &lines, 5);
     let chosen = |access| arm.access == access;
-    let option = |word: &'static str, chosen: bool| {
+    let option = |word: &'static str, chosen: bool, can: bool| {
         let text = if chosen { format!("({word})") } else { format!(" {word} ") };
-        let style = if chosen { theme.style(Slot::Key) } else { theme.style(Slot::Muted) };
+        let slot = if chosen {
+            Slot::Key
+        } else if can {
+            Slot::Text
+        } else {
+            Slot::Placeholder
+        };
+        let style = theme.style(slot);
         [span(text, style), span("  ", style)]
     };
     let field = |pen: &mut Pen<'_>, field: Field, word: &str| {
@@ -103,7 +114,9 @@ fn draw_arm(state: &State, arm: &Arm, theme: &Theme, area: Rect, buf: &mut Buffe
     };
     let mut pen = Pen::new(buf, below, 0, state);
     field(&mut pen, Field::What, "for");
-    pen.spans(&option("operate", chosen(Access::Operator))).spans(&option("drill", chosen(Access::Chaos)));
+    let can_drill = no_drill.is_none();
+    pen.spans(&option("operate", chosen(Access::Operator), true));
+    pen.spans(&option("drill", chosen(Access::Chaos), can_drill));
     for (row, which, word, input, hint) in [
         (1, Field::Reason, "reason", &arm.reason, "why; kept in the audit log of every node"),
         (2, Field::Time, "time box", &arm.time, "15m"),
@@ -121,7 +134,11 @@ fn draw_arm(state: &State, arm: &Arm, theme: &Theme, area: Rect, buf: &mut Buffe
     if let Some(error) = &arm.error {
         Pen::new(buf, below, 3, state).put(error, theme.style(Slot::Error));
     }
-    let keys = "o/d choose  Tab next  Enter arms  Esc cancels";
+    let keys = match (can_drill, state.ascii) {
+        (true, false) => "← → choose  Tab next  Enter arms  Esc cancels",
+        (true, true) => "left right choose  Tab next  Enter arms  Esc cancels",
+        (false, _) => "Tab next  Enter arms  Esc cancels",
+    };
     Pen::new(buf, below, 4, state).put(keys, theme.style(Slot::Muted));
 }
 

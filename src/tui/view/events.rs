@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::widgets::{Frame, Pen, cut_at_word, pane, span, stamp, tone, width, wrap};
 use crate::tui::glyphs::Glyphs;
 use crate::tui::layout;
-use crate::tui::state::{EventLine, Pane, State};
+use crate::tui::state::{EventLine, Pane, Routine, State};
 use crate::tui::theme::{Slot, Theme};
 
 /// Columns of the time.
@@ -80,16 +80,20 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// How often routine happened, if more than once.
+/// How often routine happened, if more than once; and until when, where that is not the line's own time.
 fn times(line: &EventLine) -> String {
-    if line.times > 1 { format!("  x{}", line.times) } else { String::new() }
+    match line.times {
+        0 | 1 => String::new(),
+        times if line.last_us > line.at_us => format!("  x{times}, last {}", stamp(line.last_us)),
+        times => format!("  x{times}"),
+    }
 }
 
-/// The rows of an event: routine has one, anything else is told whole as far as a few rows go.
+/// The rows of an event: work, and what happened often, has one; anything else is told whole as far as a few rows go.
 fn rows_of(line: &EventLine, columns: u16, glyphs: &Glyphs) -> Vec<String> {
     let text = glyphs.spell(&line.text);
     let times = width(&times(line));
-    if line.routine.is_some() {
+    if line.times > 1 || line.routine.is_some_and(Routine::is_work) {
         return vec![cut_at_word(&text, columns.saturating_sub(times), glyphs)];
     }
     let mut rows = wrap(&text, columns);

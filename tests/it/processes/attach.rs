@@ -120,6 +120,60 @@ fn faults_heal_soon_after_their_console_is_killed() {
 }
 
 #[test]
+fn where_to_is_taken_from_a_context_or_the_environment_as_elsewhere() {
+    let nodes = Nodes::start(3, true);
+    let contexts = nodes.path("contexts.toml");
+    let program = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_raft-tui"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RAFT_TUI_")) {
+            command.env_remove(name);
+        }
+        command.env("RAFT_TUI_CONFIG", &contexts);
+        command
+    };
+    let set = |name: &str, more: &[&str]| {
+        let status = program().args(["context", "set", name]).args(more).status().expect("it starts");
+        assert!(status.success(), "{name}");
+    };
+    let ends = |said: &[(&str, &str)], arguments: &[&str], code: i32, words: &str| {
+        let mut command = program();
+        command.args(["attach", "--plain"]).args(arguments).envs(said.iter().copied());
+        let output = command.stdin(std::process::Stdio::null()).output().expect("it ends");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(code) && told.contains(words), "{arguments:?}: {told}");
+    };
+    ends(&[], &[], 64, "no cluster is named");
+    ends(&[], &["nonsense"], 64, "is no control address");
+    set("drill", &["--endpoints", &nodes.address(2), "--token-file", &nodes.token("chaos")]);
+    set("watch", &["--endpoints", &nodes.address(1), "--token-file", &nodes.token("all"), "--access", "viewer"]);
+    set("lab", &["--endpoints", "lab:3"]);
+    ends(&[], &["--context", "lab"], 64, "raft-tui --nodes 3");
+    ends(&[], &["--context", "dril"], 64, "it has drill, lab, watch");
+    // The first one made is in use.
+    let mut drill = Program::spawn(program().args(["attach", "--json"]));
+    drill.leader();
+    drill.good("arm drill 5m a test");
+    drill.good("isolate n3");
+    let seen = until(&mut drill, "the fault is seen", |status| status.to_string().contains("isolate n3"));
+    assert!(seen["status"]["active_faults"].to_string().contains("carl"), "{seen}");
+    drill.good("heal");
+    let mut watcher = Program::spawn(program().args(["attach", "--json", "--context", "watch"]));
+    watcher.leader();
+    assert_eq!(watcher.ask("arm operate 5m a test")["ok"], false, "the context holds it to viewer");
+    // The environment goes before the one in use, and has a token of its own.
+    let mut other = program();
+    other.args(["attach", "--json"]).env("RAFT_TUI_ENDPOINTS", nodes.address(3));
+    let mut other = Program::spawn(other.env("RAFT_TUI_TOKEN_FILE", nodes.token("operator")));
+    other.leader();
+    other.good("arm operate 5m a test");
+    assert_eq!(other.ask("arm drill 5m a test")["ok"], false, "its token is an operator's");
+    let operator = nodes.token("operator");
+    let mut flag = Program::spawn(program().args(["attach", "--json", "--token-file", &operator]));
+    flag.leader();
+    assert_eq!(flag.ask("arm drill 5m a test")["ok"], false, "a flag goes before the context");
+}
+
+#[test]
 fn nobody_there_is_said_with_what_to_try() {
     let folder = tempfile::tempdir().expect("a folder");
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -8,16 +8,24 @@ use std::process::{Command, Stdio};
 
 use crate::support::members::{Member, ask, three, until, write};
 
-const SUBCOMMANDS: [&str; 11] =
-    ["status", "watch", "check", "submit", "read", "ctl", "load", "client", "context", "completions", "man"];
+const SUBCOMMANDS: [&str; 12] =
+    ["status", "watch", "check", "submit", "read", "ctl", "load", "client", "context", "completions", "man", "token"];
 
 /// Runs to the end; exit code, standard output, standard error.
 fn run(config: &Path, arguments: &[&str], input: &str) -> (i32, String, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_raft-tui"))
+    run_in(config, &[], arguments, input)
+}
+
+/// The same, with these in the environment.
+fn run_in(config: &Path, said: &[(&str, &str)], arguments: &[&str], input: &str) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raft-tui"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RAFT_TUI_")) {
+        command.env_remove(name);
+    }
+    let mut child = command
         .args(arguments)
         .env("RAFT_TUI_CONFIG", config)
-        .env_remove("RAFT_TUI_ENDPOINTS")
-        .env_remove("RAFT_TUI_CONTEXT")
+        .envs(said.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -91,6 +99,89 @@ fn contexts_are_kept_in_a_file_that_is_nobody_elses() {
     let (code, _, err) = run(&file, &["status"], "");
     assert_eq!(code, 64, "{err}");
     assert!(err.contains("--endpoints HOST:PORT"), "{err}");
+}
+
+#[test]
+fn a_flag_goes_before_the_environment_and_that_before_the_context_in_use() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("contexts.toml");
+    let gone = "127.0.0.1:1";
+    for (name, endpoints) in [("gone", gone), ("lab", "lab:1")] {
+        assert_eq!(run(&file, &["context", "set", name, "--endpoints", endpoints], "").0, 0);
+    }
+    let wait = |said: &[(&str, &str)], flags: &[&str]| {
+        run_in(&file, said, &[&["ctl", "wait", "leader", "--timeout", "20s"], flags].concat(), "")
+    };
+    let reached = |said: &[(&str, &str)], flags: &[&str]| match wait(said, flags) {
+        (0, _, _) => true,
+        (5, _, err) if err.contains(gone) => false,
+        other => panic!("{said:?} {flags:?}: {other:?}"),
+    };
+    assert!(!reached(&[], &[]), "the one in use");
+    assert!(reached(&[("RAFT_TUI_CONTEXT", "lab")], &[]));
+    assert!(reached(&[("RAFT_TUI_ENDPOINTS", "lab:1")], &[]));
+    assert!(!reached(&[("RAFT_TUI_ENDPOINTS", ""), ("RAFT_TUI_CONTEXT", "")], &[]), "what is empty is not said");
+    assert!(reached(&[("RAFT_TUI_ENDPOINTS", gone)], &["--context", "lab"]), "a flag goes first");
+    assert!(reached(&[("RAFT_TUI_CONTEXT", "gone")], &["--endpoints", "lab:1"]), "a flag goes first");
+    assert!(!reached(&[("RAFT_TUI_CONTEXT", "lab")], &["--endpoints", gone]), "a flag goes first");
+    // What is said beside the addresses.
+    let said = |name: &str, value: &str| wait(&[(name, value)], &[]);
+    let (code, _, err) = said("RAFT_TUI_TLS_CA", "/nowhere/ca.pem");
+    assert!(code != 5 && err.contains("/nowhere/ca.pem"), "{code} {err}");
+    let (code, _, err) = said("RAFT_TUI_TOKEN_FILE", "/nowhere/token");
+    assert!(code == 78 && err.contains("/nowhere/token"), "{code} {err}");
+    let (code, _, err) = run_in(&file, &[("RAFT_TUI_TIMEOUT", "soon")], &["status"], "");
+    assert!(code == 64 && err.contains("--timeout"), "{code} {err}");
+    let (code, _, err) = run_in(&file, &[("RAFT_TUI_ACCESS", "viewer")], &["submit", "SET a b"], "");
+    assert!(code == 77 && err.contains("viewer is the most"), "{code} {err}");
+    assert_eq!(run(&file, &["context", "set", "gone", "--access", "viewer", "--name", "ann"], "").0, 0);
+    assert!(run(&file, &["context", "show", "gone"], "").1.contains("access      viewer\nas          ann\n"));
+    let (code, _, err) = run(&file, &["submit", "SET a b"], "");
+    assert!(code == 77 && err.contains("context gone"), "{code} {err}");
+}
+
+#[test]
+fn a_token_that_is_made_opens_a_node_and_its_file_is_nobody_elses() {
+    let root = tempfile::tempdir().expect("a folder");
+    let none = root.path().join("none.toml");
+    let file = root.path().join("token");
+    let path = file.to_str().expect("text");
+    let make = |access: &str, name: &str| run(&none, &["token", access, name, "--file", path], "");
+    assert_eq!(make("operator", "ann"), (0, format!("operator ann is in {path}\n"), String::new()));
+    assert_eq!(make("viewer", "probe").0, 0);
+    let text = fs::read_to_string(&file).expect("it is there");
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(' ').collect()).collect();
+    assert_eq!([&lines[0][..2], &lines[1][..2]], [["operator", "ann"], ["viewer", "probe"]], "{lines:?}");
+    assert_ne!(lines[0][2], lines[1][2]);
+    assert_eq!(fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o600);
+    let (code, _, err) = make("chaos", "ann");
+    assert!(code != 0 && err.contains("has a token for ann already") && !err.contains(lines[0][2]), "{code} {err}");
+    // A line on standard output is one that a file may have.
+    let (code, out, err) = run(&none, &["token", "chaos", "cora"], "");
+    assert!(code == 0 && err.is_empty() && out.starts_with("chaos cora ") && out.len() == 76, "{code} {out} {err}");
+    for bad in [["token", "root", "ann"], ["token", "viewer", "a b"]] {
+        assert_eq!(run(&none, &bad, "").0, 64, "{bad:?}");
+    }
+    fs::write(&file, text.trim_end()).expect("written");
+    assert_eq!(make("viewer", "eve").0, 0);
+    assert_eq!(fs::read_to_string(&file).expect("it is there").lines().count(), 3, "a last line without its end");
+    let members = three(root.path(), &["--token-file", path]);
+    let _running: Vec<_> = members.values().map(Member::start).collect();
+    let controls: Vec<_> = members.values().map(|member| member.control).collect();
+    until("ann may write", || {
+        let output = ask("submit", &controls, &["SET a b", "--token-file", path]);
+        output.status.success().then_some(())
+    });
+    assert_ne!(ask("submit", &controls, &["SET a b"]).status.code(), Some(0), "nobody without a token");
+    // What others may read is no secret any more.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).expect("set");
+    let (code, _, err) = make("viewer", "late");
+    assert!(code == 77 && err.contains("chmod 600"), "{code} {err}");
+    let link = root.path().join("link");
+    std::os::unix::fs::symlink(root.path().join("elsewhere"), &link).expect("made");
+    let (code, _, err) = run(&none, &["token", "viewer", "late", "--file", link.to_str().expect("text")], "");
+    assert!(code == 77 && err.contains("symbolic link"), "{code} {err}");
+    assert!(!root.path().join("elsewhere").exists());
 }
 
 #[test]

@@ -232,7 +232,7 @@ fn a_wiped_node_does_not_come_back_unless_told_to_and_then_is_not_believed() {
 #[test]
 fn a_node_of_another_cluster_is_refused_and_named() {
     let mut cluster = Cluster::still();
-    let stranger = Member { cluster: "0c", ..cluster.members[&3].clone() }.start();
+    let stranger = Member { cluster: Some("0c"), ..cluster.members[&3].clone() }.start();
     cluster.run(1);
     cluster.run(2);
     cluster.write("first");
@@ -266,4 +266,31 @@ fn swapped_addresses_are_named() {
     assert_ne!(leader, "n1", "who cannot speak to anybody is not elected");
     cluster.write("second");
     assert_eq!(cluster.stand(), (leader, term));
+}
+
+/// Addresses are settings, the store says whose it is: the cluster's number is that of its first start.
+#[test]
+fn members_move_to_other_addresses_one_after_the_other() {
+    let mut cluster = Cluster::still();
+    for member in cluster.members.values_mut() {
+        member.cluster = None;
+    }
+    for id in 1..=3 {
+        cluster.run(id);
+    }
+    cluster.write("first");
+    cluster.settled();
+    let port = free_port();
+    cluster.members.get_mut(&3).expect("n3").listen = port;
+    for id in [3, 1, 2] {
+        cluster.members.get_mut(&id).expect("one of three").peers.insert(3, port);
+        cluster.terminate(id);
+        cluster.run(id);
+        cluster.write(&format!("moved{id}"));
+    }
+    cluster.settled();
+    cluster.has(&["first", "moved3", "moved1", "moved2"]);
+    cluster.terminate(3);
+    let (code, said) = cluster.members[&3].end(&["--cluster", "another"]);
+    assert!(code == Some(76) && said.contains("belongs to n3 of cluster"), "{said}");
 }

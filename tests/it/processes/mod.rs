@@ -1,6 +1,7 @@
 //! The real binary.
 
 mod attach;
+mod certificates;
 mod children;
 mod doors;
 mod formats;

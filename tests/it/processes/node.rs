@@ -238,10 +238,39 @@ fn what_makes_no_sense_is_refused_with_its_own_exit_code_and_changes_nothing() {
     fs::remove_dir(&folder).expect("removed");
 
     let process = places.start(1, &["--bootstrap"]);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", process.child.id())).expect("Linux tells");
+    let cores = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit");
+    assert_eq!(cores.split_whitespace().nth(4), Some("0"), "{cores}");
     drop(process);
-    assert_eq!(folder.metadata().expect("it is there").permissions().mode() & 0o777, 0o700);
+    let mut looked_at = 0;
+    let mut places_to_look = vec![folder.clone()];
+    while let Some(path) = places_to_look.pop() {
+        let about = path.symlink_metadata().expect("it is there");
+        assert_eq!(about.permissions().mode() & 0o077, 0, "{} is open to others", path.display());
+        looked_at += 1;
+        if about.is_dir() {
+            places_to_look.extend(fs::read_dir(&path).expect("ours").map(|entry| entry.expect("ours").path()));
+        }
+    }
+    assert!(looked_at > 10, "{looked_at}");
     says(places.end(1, &["--cluster", "other"]), 76, "belongs to n1 of cluster");
     says(places.end(1, &["--chaos"]), 78, "without --chaos");
+}
+
+#[test]
+fn a_node_that_was_paused_says_so_in_its_log() {
+    let places = Places::new(1);
+    let process = places.start(1, &["--bootstrap"]);
+    let log = || fs::read_to_string(places.folder(1).join("raft-tui.log")).unwrap_or_default();
+    assert!(!log().contains("was paused for"), "{}", log());
+    let began = Instant::now();
+    while !log().contains("n1 was paused for") {
+        assert!(began.elapsed() < PATIENCE, "{}", log());
+        signal(&process.child, rustix::process::Signal::STOP);
+        std::thread::sleep(Duration::from_millis(1_200));
+        signal(&process.child, rustix::process::Signal::CONT);
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 #[test]
@@ -346,12 +375,12 @@ async fn a_console_with_a_token_breaks_a_node_and_the_folder_keeps_no_secret() {
     let process = places.start(1, &flags);
     let mut console = enter(&process, Greeting::new(Access::Operator, Some(token(2)))).await;
     console.ask(arm(Access::Operator)).await;
-    assert_eq!(console.ask(Wish::Shutdown).await, Reply::Done("n1 ends".into()));
-    assert_eq!(exit_of(process).code(), Some(0));
+    assert!(matches!(console.ask(Wish::Crash).await, Reply::Refused { .. }), "an operator ends no node");
+    drop(process);
 
     let log = fs::read_to_string(places.folder(1).join(audit::FILE)).expect("an audit log");
     assert!(audit::verify(&log).is_ok(), "{log}");
-    assert!(["crash", "fail-disk", "shutdown"].iter().all(|what| log.contains(what)), "{log}");
+    assert!(["crash", "fail-disk"].iter().all(|what| log.contains(what)), "{log}");
     let all = everything_in(&places.folder(1));
     for secret in [token(2), token(3)] {
         let hex = secret.to_hex();

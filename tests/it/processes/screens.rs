@@ -76,7 +76,7 @@ fn a_drill_over_a_cluster_elsewhere_leaves_it_whole() {
     terminal.until_shown("3/3 up");
     terminal.press("c");
     terminal.until_shown("read-only: press A and arm for a drill");
-    terminal.press("Adpractise\r");
+    terminal.press("A\x1b[Cpractise\r");
     terminal.until_shown("DRILL");
     terminal.press("sSET colour blue\r");
     terminal.until_shown("stored (entry");

@@ -261,9 +261,9 @@ fn the_cluster_in_words() {
         (What::Life { node: N2, life: Life::Halted { why: "no space left".into() } }, Error, "n2 halts: no space left"),
         (What::Note { node: N2, note: "a torn tail was cut".into() }, Warn, "n2: a torn tail was cut"),
         (
-            What::Applied { node: N3, index: Index(17), command: "SET a 1".into() },
+            What::Applied { node: N3, index: Index(17), after: Index::ZERO, command: "SET a 1".into() },
             Info,
-            "entry 17 is applied, by n3 first: SET a 1",
+            "n3 applies entry 17: SET a 1",
         ),
         (What::Faults { what: "isolate n3".into() }, Notice, "by the operator: isolate n3"),
         (What::Clock { what: "the clock stands still".into() }, Notice, "the clock stands still"),
@@ -285,7 +285,7 @@ fn the_cluster_in_words() {
 fn nothing_reaches_a_sentence_unsanitized() {
     let nasty = "a\u{1b}]52;c;x\u{7}\r\nb\u{202e}\u{9b}".to_owned();
     for what in [
-        What::Applied { node: N1, index: Index(1), command: nasty.clone() },
+        What::Applied { node: N1, index: Index(1), after: Index::ZERO, command: nasty.clone() },
         What::Note { node: N1, note: nasty.clone() },
         What::Faults { what: nasty.clone() },
         What::Clock { what: nasty.clone() },
@@ -302,7 +302,7 @@ fn nothing_reaches_a_sentence_unsanitized() {
 
 #[test]
 fn a_long_command_is_cut_and_says_how_long_it_was() {
-    let what = What::Applied { node: N1, index: Index(1), command: "x".repeat(5_000) };
+    let what = What::Applied { node: N1, index: Index(1), after: Index::ZERO, command: "x".repeat(5_000) };
     let text = sentence(&happened(what)).unwrap();
     assert!(text.ends_with("xxx… (5000 bytes)"), "{text}");
     assert!(text.chars().count() < 160, "{text}");

@@ -2,6 +2,7 @@
 
 mod check_history;
 mod check_verdicts;
+mod cli_repeats;
 mod control_access;
 mod control_grammar;
 mod control_leases;

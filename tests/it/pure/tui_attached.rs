@@ -52,7 +52,7 @@ fn pictures_of_what_is_attached() {
             let pictures = [
                 ("half_heard", views::half_heard(), ""),
                 ("drill", views::drill(), ""),
-                ("arm", views::attached(), "Adgame day 7"),
+                ("arm", views::attached(), "A<right>game day 7"),
                 ("confirm", views::drill(), "3c"),
             ];
             for (what, view, script) in pictures {
@@ -71,6 +71,7 @@ fn what_lies_over_an_attached_cluster() {
         ("detail_of_a_node_never_heard", views::never_heard(), "5<enter>"),
         ("confirm_quorum", views::drill(), ":partition 1,2/3,4/5<enter>"),
         ("disarm", views::drill(), "A"),
+        ("arm_no_drill", ClusterView { may: Access::Operator, ..views::attached() }, "Agame day 7"),
         ("quit", views::drill(), "q"),
         ("help", views::attached(), "?"),
     ];
@@ -178,27 +179,59 @@ fn arming_takes_what_for_and_why() {
         reason: String::from(reason),
     };
     assert_eq!(screen.asked(), [arm(Access::Operator, 15, "a new key")]);
-    screen.keys("Adgame day<tab><ctrl-u>5m<enter>");
+    screen.keys("A<right>game day<tab><ctrl-u>5m<enter>");
     assert_eq!(screen.asked(), [arm(Access::Chaos, 5, "game day")]);
-    screen.keys("A<right><tab>old<enter>");
-    assert_eq!(screen.asked(), [arm(Access::Chaos, 15, "old")], "o and d are letters in the reason");
-    screen.keys("Aodod<tab><ctrl-u>soon<enter>");
+    for reason in ["old", "drill", "quorum loss", "hot", "left"] {
+        screen.keys(&format!("A{reason}<enter>"));
+        assert_eq!(screen.asked(), [arm(Access::Operator, 15, reason)], "each letter is one of the reason");
+    }
+    screen.keys("Adod<tab><ctrl-u>soon<enter>");
     assert!(screen.shows(&["`soon` is no duration"]), "{}", screen.picture());
     screen.keys("<ctrl-u>0s<enter>");
     assert!(screen.shows(&["arms nothing"]), "{}", screen.picture());
     screen.keys("<ctrl-u><enter>");
     assert_eq!(screen.asked(), [arm(Access::Operator, 15, "dod")]);
-    screen.keys("Ad<esc>");
+    screen.keys("A<right><esc>");
     assert!(matches!(screen.state.mode, Mode::Browse) && screen.asked().is_empty());
     let why = String::from("bob is armed for 4m more");
-    answer(&mut screen, 4, Answer::Refused { why });
+    answer(&mut screen, 8, Answer::Refused { why });
     assert!(screen.shows(&["refused: bob is armed"]), "{}", screen.picture());
+}
+
+#[test]
+fn only_what_the_console_may_is_offered_and_why_not_is_said() {
+    let mut view = views::attached();
+    view.may = Access::Operator;
+    let mut screen = Screen::new(80, 24, view.clone());
+    screen.keys("A<right>");
+    assert!(screen.shows(&["(operate)"]) && screen.shows(&["operator access and no more"]), "{}", screen.picture());
+    screen.keys("drill<enter>");
+    let [Operation::Arm { access: Access::Operator, reason, .. }] = &screen.asked()[..] else { panic!("not asked") };
+    assert_eq!(reason, "drill");
+
+    // What was offered when the dialog opened may have gone.
+    let mut screen = Screen::new(80, 24, views::attached());
+    screen.keys("A<right>game day");
+    screen.view(view.clone());
+    screen.keys("<enter>");
+    assert!(screen.shows(&["(drill)"]) && screen.shows(&["is not offered any more"]), "{}", screen.picture());
+    assert_eq!(screen.asked(), []);
+
+    view.may = Access::Viewer;
+    let mut screen = Screen::new(80, 24, view);
+    screen.keys("A");
+    assert!(screen.shows(&["viewer access and no more"]), "{}", screen.picture());
+    assert!(matches!(screen.state.mode, Mode::Browse));
+
+    let mut screen = Screen::new(80, 24, ClusterView { chaos: false, ..views::attached() });
+    screen.keys("A<right>");
+    assert!(screen.shows(&["(operate)"]) && screen.shows(&["fault injection is off"]), "{}", screen.picture());
 }
 
 #[test]
 fn a_reason_can_be_pasted_and_what_hides_is_shown() {
     let mut screen = Screen::new(80, 24, views::attached());
-    screen.keys("Ad");
+    screen.keys("A<right>");
     screen.event(Event::Paste(String::from("ticket 7\n\u{202e}\x1b[2J")));
     screen.at(1_000);
     screen.keys("<enter>");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use raft_tui::control::{Answer, Happened, Observation, Operation, What};
-use raft_tui::raft::{Index, NodeId};
+use raft_tui::raft::{self, Cause, EventKind, Index, NodeId, Term};
 use raft_tui::tui::command::{next_pace, usage};
 use raft_tui::tui::event::Event;
 use raft_tui::tui::state::EVENTS_KEPT;
@@ -12,7 +12,12 @@ use crate::support::screen::Screen;
 use crate::support::views;
 
 fn applied(number: u64, at_us: u64) -> Observation {
-    let what = What::Applied { node: NodeId(3), index: Index(number), command: format!("SET k{number} v") };
+    let what = What::Applied {
+        node: NodeId(3),
+        index: Index(number),
+        after: Index::ZERO,
+        command: format!("SET k{number} v"),
+    };
     Observation::Happened(Arc::new(Happened { number, at_us, what }))
 }
 
@@ -127,4 +132,35 @@ fn operations_are_echoed_as_they_are_typed() {
     );
     assert_eq!(usage("load st").map(|(how, _)| how), Some("load stop"));
     assert_eq!(usage(""), None);
+}
+
+#[test]
+fn what_a_node_does_in_vain_is_one_line_that_says_how_often_and_until_when() {
+    let of = |node, number: u64, at_us, cause, kind| {
+        let what = What::Node { node: NodeId(node), event: raft::Event { term: Term(7), cause, kind } };
+        Observation::Happened(Arc::new(Happened { number, at_us, what }))
+    };
+    let mut screen = Screen::new(120, 40, views::healthy(5));
+    for number in 0..14 {
+        let at_us = 3_000_000 + number * 200_000;
+        let asks = EventKind::BecamePreCandidate { campaign_term: Term(8) };
+        screen.observe(of(4, number, at_us, Cause::Tick, EventKind::ElectionTimeout { waited_ticks: 20 + number }));
+        screen.observe(of(4, number, at_us, Cause::Tick, asks.clone()));
+        screen.observe(of(5, number, at_us, Cause::Tick, asks));
+        // The others work.
+        screen.observe(applied(number + 1, at_us + 10_000));
+    }
+    let lines = &screen.state.events.lines;
+    let vain: Vec<_> = lines.iter().filter(|line| line.node != Some(NodeId(3))).collect();
+    let told: Vec<_> = vain.iter().map(|line| (line.node, line.times, line.at_us, line.last_us)).collect();
+    let of_all = |node| (Some(NodeId(node)), 14, 3_000_000, 5_600_000);
+    assert_eq!(told, [of_all(4), of_all(4), of_all(5)]);
+    assert!(screen.shows(&["n4 asks whether it could win term", "x14, last 00:05.600"]), "{}", screen.picture());
+    assert!(lines.iter().zip(lines.iter().skip(1)).all(|(one, next)| one.at_us <= next.at_us), "in their order");
+
+    // Something else, or a while, and it is told anew.
+    screen.observe(of(4, 90, 5_700_000, Cause::Tick, EventKind::BecameCandidate));
+    screen.observe(of(4, 91, 5_800_000, Cause::Tick, EventKind::BecamePreCandidate { campaign_term: Term(8) }));
+    screen.observe(of(4, 92, 7_800_000, Cause::Tick, EventKind::BecamePreCandidate { campaign_term: Term(8) }));
+    assert!(screen.state.events.lines.iter().rev().take(3).all(|line| line.times == 1));
 }

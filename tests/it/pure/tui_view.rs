@@ -242,7 +242,12 @@ fn hostile(view: ClusterView, text: &str, width: u16, height: u16, script: &str)
     let happened = |what| Observation::Happened(Arc::new(Happened { number: 99, at_us: 42_000_000, what }));
     screen.observe(happened(What::Note { node: NodeId(1), note: text.to_owned() }));
     screen.observe(happened(What::Faults { what: text.to_owned() }));
-    screen.observe(happened(What::Applied { node: NodeId(1), index: Index(1), command: text.to_owned() }));
+    screen.observe(happened(What::Applied {
+        node: NodeId(1),
+        index: Index(1),
+        after: Index::ZERO,
+        command: text.to_owned(),
+    }));
     screen.keys("c");
     screen.observe(Observation::Answered { id: 1, answer: Answer::Refused { why: text.to_owned() } });
     screen.at(20_000);

@@ -15,7 +15,7 @@ use raft_tui::control::protocol::{
     Challenge, Entry, FRAME_BYTES_MAX, Fault, FromConsole, FromNode, HELLO_BYTES_MAX, Hello, Level, MAGIC, Member,
     Picture, Proof, Refusal, Reply, Standing, VERSIONS, Welcome, Wish,
 };
-use raft_tui::control::server::{Desk, Ending, News, Served, ServerSpec, serve};
+use raft_tui::control::server::{Desk, News, Served, ServerSpec, serve};
 use raft_tui::control::tokens::{Claim, Holder, Token, Tokens, proof, random_bytes};
 use raft_tui::control::{Life, LinkRule, Links};
 use raft_tui::raft::{Epoch, Index, LogPosition, NodeId, Role, Term};
@@ -33,7 +33,7 @@ pub struct Fake {
     pub submitted: Mutex<Vec<Bytes>>,
     pub rules: Mutex<(Rules, Option<u64>)>,
     pub failed_disks: AtomicU64,
-    pub ends: Mutex<Vec<Ending>>,
+    pub crashes: AtomicU64,
     /// Commands are answered when this says so.
     pub gate: Option<Arc<Notify>>,
     pub pictures: AtomicU64,
@@ -54,7 +54,7 @@ impl Default for Fake {
             submitted: Mutex::default(),
             rules: Mutex::new((clean(), None)),
             failed_disks: AtomicU64::new(0),
-            ends: Mutex::default(),
+            crashes: AtomicU64::new(0),
             gate: None,
             pictures: AtomicU64::new(0),
         }
@@ -73,7 +73,7 @@ impl Fake {
             && rules.0.is_clean()
             && rules.1.is_none()
             && self.failed_disks.load(Ordering::Relaxed) == 0
-            && lock(&self.ends).is_empty()
+            && self.crashes.load(Ordering::Relaxed) == 0
     }
 }
 
@@ -132,8 +132,8 @@ impl Served for Fake {
         self.failed_disks.store(0, Ordering::Relaxed);
     }
 
-    fn end(&self, how: Ending) {
-        lock(&self.ends).push(how);
+    fn crash(&self) {
+        self.crashes.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -401,7 +401,6 @@ pub fn every_wish() -> Vec<Wish> {
         Wish::HealLinks(Links::All),
         Wish::FailDisk,
         Wish::Crash,
-        Wish::Shutdown,
     ]
 }
 

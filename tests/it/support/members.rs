@@ -15,7 +15,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Where a node is started, and what it is told.
 #[derive(Clone)]
 pub struct Member {
-    pub cluster: &'static str,
+    /// The cluster's number; none: it is what the first start makes of its name and members.
+    pub cluster: Option<&'static str>,
     pub id: u64,
     pub dir: PathBuf,
     pub listen: u16,
@@ -31,7 +32,7 @@ pub fn three(root: &Path, more: &[&str]) -> BTreeMap<u64, Member> {
     let ports: Vec<_> = free.iter().map(|free| free.local_addr().expect("an address").port()).collect();
     let peers: BTreeMap<_, _> = (1..=3).zip(ports[..3].iter().copied()).collect();
     let member = |id: u64| Member {
-        cluster: "0a",
+        cluster: Some("0a"),
         id,
         dir: root.join(format!("n{id}")),
         listen: peers[&id],
@@ -53,7 +54,8 @@ impl Member {
         let peers: Vec<_> = self.peers.iter().map(|(id, port)| format!("{id}=127.0.0.1:{port}")).collect();
         let mut command = Command::new(env!("CARGO_BIN_EXE_raft-tui"));
         command
-            .args(["node", "--id", &self.id.to_string(), "--cluster-id", self.cluster, "--peers", &peers.join(",")])
+            .args(["node", "--id", &self.id.to_string(), "--peers", &peers.join(",")])
+            .args(self.cluster.map(|id| ["--cluster-id", id]).into_iter().flatten())
             .args(["--listen", &format!("127.0.0.1:{}", self.listen)])
             .args(["--control", &format!("127.0.0.1:{}", self.control)])
             .arg("--data-dir")

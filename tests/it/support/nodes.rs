@@ -30,7 +30,7 @@ pub fn free_ports(count: usize) -> Vec<u16> {
 }
 
 impl Nodes {
-    /// Bootstraps so many, with faults allowed by both keys, and these arguments besides.
+    /// Bootstraps so many, with faults allowed by both keys, and these arguments besides; `{id}` in one is the node's.
     pub fn start(count: u64, extra: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let ports = free_ports(2 * count as usize);
@@ -54,6 +54,11 @@ impl Nodes {
         self.ports.values().map(|(_, control)| format!("127.0.0.1:{control}")).collect::<Vec<_>>().join(",")
     }
 
+    /// Where consoles find one of them.
+    pub fn control(&self, id: u64) -> String {
+        format!("127.0.0.1:{}", self.ports[&id].1)
+    }
+
     /// Starts a node that does not run.
     pub fn restart(&mut self, id: u64) {
         let (listen, control) = self.ports[&id];
@@ -72,7 +77,7 @@ impl Nodes {
             .arg(&dir)
             .arg("--token-file")
             .arg(self.path("tokens"))
-            .args(&self.extra)
+            .args(self.extra.iter().map(|argument| argument.replace("{id}", &id.to_string())))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.expect("a file of our own"))

@@ -135,6 +135,8 @@ pub fn healthy(count: u64) -> ClusterView {
         held: Held::Lab,
         mode: ControlMode::Own,
         chaos: true,
+        may: Access::Chaos,
+        chaos_allowed: true,
         alarms: Vec::new(),
         console_bytes_per_second: None,
     }
@@ -317,6 +319,7 @@ fn reach(number: u64, age_us: u64) -> Reach {
         age_us: Some(age_us),
         round_trip_us: Some(1_400 + number * 180),
         version: String::from("0.2.0"),
+        chaos: Some(true),
     }
 }
 
@@ -475,7 +478,7 @@ pub fn story() -> Vec<Observation> {
         out.push(happened(
             15 + 2 * step,
             at_us + 4_000,
-            What::Applied { node: id(3), index, command: format!("SET k{step} v{step}") },
+            What::Applied { node: id(3), index, after: Index(index.0 - 1), command: format!("SET k{step} v{step}") },
         ));
     }
     out.push(happened(

@@ -207,3 +207,11 @@ pub async fn greeted(wire: Wire, hello: Hello) -> Result<(FrameReader, FrameWrit
     writer.set_seed(settled.seed);
     Ok((reader, writer, settled))
 }
+
+/// Both ends of a connection of this machine.
+pub async fn pair() -> (Wire, Wire) {
+    let mut door = Tcp.listen("127.0.0.1:0").await.unwrap();
+    let address = door.address().to_string();
+    let (dialled, accepted) = tokio::join!(Tcp.dial(&address), door.accept());
+    (dialled.unwrap(), accepted.unwrap().0)
+}

@@ -216,7 +216,12 @@ async fn no_string_of_a_node_can_move_a_cursor() {
     let whats = [
         What::Node { node: NodeId(1), event: violated },
         What::Note { node: NodeId(1), note: evil() },
-        What::Applied { node: NodeId(1), index: raft_tui::raft::Index(1), command: evil() },
+        What::Applied {
+            node: NodeId(1),
+            index: raft_tui::raft::Index(1),
+            after: raft_tui::raft::Index(0),
+            command: evil(),
+        },
         What::Faults { what: evil() },
     ];
     let count = whats.len();

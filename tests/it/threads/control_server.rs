@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use raft_tui::control::access::ChaosKeys;
 use raft_tui::control::audit::{self, Audit};
 use raft_tui::control::operation::Access;
 use raft_tui::control::protocol::{Detail, FromConsole, FromNode, Refusal, Reply, Standing, Wish};
-use raft_tui::raft::{NodeId, Role, Term};
+use raft_tui::raft::{Index, NodeId, Role, Term};
 use raft_tui::transport::net::Wire;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Notify;
@@ -96,16 +97,13 @@ async fn an_operator_submits_unarmed_and_breaks_nothing_even_armed() {
     let stand = Stand::new(BOTH, None);
     let mut console = stand.enter(operator()).await.expect("it is let in");
     assert!(matches!(console.ask(set("SET a 1")).await, Reply::Applied { .. }));
-    assert!(matches!(console.ask(Wish::Shutdown).await, Reply::Refused { .. }), "not armed");
     let arm = Wish::Arm { access: Access::Operator, duration_ms: 60_000, reason: "a test".into() };
     assert!(matches!(console.ask(arm).await, Reply::Done(_)));
     for wish in [cut(1, 1_000), Wish::FailDisk, Wish::Crash, Wish::HealAll] {
         assert!(matches!(console.ask(wish).await, Reply::Refused { .. }));
     }
-    assert!(lock(&stand.node.rules).0.is_clean() && lock(&stand.node.ends).is_empty());
-    assert!(matches!(console.ask(Wish::Shutdown).await, Reply::Done(_)));
     sleep(Duration::from_secs(1)).await;
-    assert_eq!(lock(&stand.node.ends).len(), 1);
+    assert!(lock(&stand.node.rules).0.is_clean() && stand.node.crashes.load(Ordering::Relaxed) == 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -322,6 +320,36 @@ async fn pictures_come_whole_then_in_parts_and_say_what_is_in_force() {
     assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "{numbers:?}");
     let whole = console.heard.iter().filter(|message| matches!(message, FromNode::Picture { .. })).count();
     assert_eq!(whole, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_are_told_to_whom_they_matter_and_wanted_only_while_he_is_there() {
+    let stand = Stand::new(NO_KEYS, None);
+    let enter = async |stand: &Stand| stand.enter(viewer()).await.expect("it is let in");
+    let (mut all, mut some) = (enter(&stand).await, enter(&stand).await);
+    some.say(&FromConsole::Follow(Detail::Events { every_ms: 20 })).await;
+    some.look().await;
+    assert!(stand.news.is_heard() && !stand.news.wants_commands());
+    all.say(&FromConsole::Follow(Detail::Everything { every_ms: 20 })).await;
+    all.look().await;
+    assert!(stand.news.wants_commands());
+    let command = What::Applied { node: NodeId(3), index: Index(2), after: Index(1), command: "SET a 1".into() };
+    stand.news.tell(1, command);
+    stand.news.tell(2, What::Faults { what: "news".into() });
+    for (console, expected) in [(&mut all, 2), (&mut some, 1)] {
+        let mut told = 0;
+        loop {
+            match console.hear().await.expect("it is not closed") {
+                FromNode::Happened(happened) if matches!(happened.what, What::Faults { .. }) => break,
+                FromNode::Happened(_) => told += 1,
+                _ => {}
+            }
+        }
+        assert_eq!(told + 1, expected);
+    }
+    all.say(&FromConsole::Follow(Detail::Events { every_ms: 20 })).await;
+    all.look().await;
+    assert!(stand.news.is_heard() && !stand.news.wants_commands());
 }
 
 #[tokio::test(start_paused = true)]

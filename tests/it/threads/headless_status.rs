@@ -26,6 +26,7 @@ fn troubled() -> ClusterView {
             age_us: Some(120_000),
             round_trip_us: Some(850),
             version: "0.1.0".into(),
+            chaos: Some(node.id.0 != 4),
         });
     }
     let stale = leader(1, 5);
@@ -36,7 +37,7 @@ fn troubled() -> ClusterView {
     view.nodes[3].applied = Index(90);
     view.nodes[4].life = Life::Unreachable { since_us: 0, why: "no route to host".into() };
     if let Some(reach) = &mut view.nodes[4].reach {
-        (reach.age_us, reach.round_trip_us, reach.version) = (None, None, String::new());
+        (reach.age_us, reach.round_trip_us, reach.version, reach.chaos) = (None, None, String::new(), None);
     }
     for peer in &mut view.nodes[2].peers {
         if peer.id.0 == 4 {
@@ -94,6 +95,35 @@ fn the_table_of_a_status_fits_80_columns_and_names_who_is_not_reached() {
         }
         compare(name, &(lines.join("\n") + "\n"));
     }
+}
+
+/// What the table says of fault injection.
+fn told_of_faults(view: ClusterView) -> Option<String> {
+    table(&Arc::new(view)).into_iter().find(|line| line.contains("fault injection"))
+}
+
+#[test]
+fn the_table_says_where_faults_can_be_injected_and_how_many_are_in_force() {
+    let with = |on: [Option<bool>; 3], allowed: bool| {
+        let mut view = ClusterView { held: Held::Remote, chaos_allowed: allowed, ..healthy(3) };
+        view.chaos = on.contains(&Some(true));
+        for (node, chaos) in view.nodes.iter_mut().zip(on) {
+            node.reach = Some(Reach { age_us: Some(1), chaos, ..Reach::default() });
+        }
+        view
+    };
+    let [yes, no, unknown] = [Some(true), Some(false), None];
+    let told = |on, allowed| told_of_faults(with(on, allowed));
+    assert_eq!(told([no, no, no], false), None);
+    assert_eq!(told_of_faults(healthy(3)), None, "in one process nobody asks");
+    let some = |text: &str| Some(format!("  fault injection is allowed here: {text}"));
+    assert_eq!(told([yes, yes, yes], true), some("on at n1 n2 n3; no fault in force"));
+    assert_eq!(told([no, yes, unknown], true), some("on at n2, off at n1, not known of n3; no fault in force"));
+    assert_eq!(told([no, no, no], true), some("off at n1 n2 n3; no fault in force"));
+    let document = serde_json::to_value(Document::of(&with([no, yes, unknown], true))).expect("it is written");
+    assert_eq!((&document["cluster"]["chaos"], &document["cluster"]["chaos_allowed"]), (&true.into(), &true.into()));
+    let of_nodes: Vec<_> = (0..3).map(|node| document["nodes"][node]["chaos"].as_bool()).collect();
+    assert_eq!(of_nodes, [no, yes, unknown]);
 }
 
 fn judged(view: &ClusterView, change: impl FnOnce(&mut CheckArguments)) -> Verdict {

@@ -17,5 +17,6 @@ mod storage_interrupted;
 mod storage_torture;
 mod telemetry;
 mod transport_hostile;
+mod transport_renewal;
 mod transport_tcp;
 mod transport_tls;

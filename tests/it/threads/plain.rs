@@ -42,6 +42,8 @@ fn view() -> ClusterView {
         held: Held::Lab,
         mode: Mode::Own,
         chaos: true,
+        may: raft_tui::control::Access::Chaos,
+        chaos_allowed: true,
         alarms: Vec::new(),
         console_bytes_per_second: None,
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use raft_tui::cluster::Session;
 use raft_tui::cluster::remote::{RemoteSpec, attach};
-use raft_tui::control::protocol::{FromConsole, FromNode, Member, Reply, Welcome, Wish};
-use raft_tui::control::{Access, Answer, Held, Life, Mode, NodeView, grammar};
-use raft_tui::raft::{NodeId, Role, Term};
+use raft_tui::control::protocol::{Detail, FromConsole, FromNode, Member, Reply, Welcome, Wish};
+use raft_tui::control::{Access, Answer, Happened, Held, Life, Mode, NodeView, Observation, What, grammar};
+use raft_tui::raft::{Index, NodeId, Role, Term};
 use raft_tui::transport::net::Tcp;
 use tokio::sync::mpsc;
 
@@ -56,10 +56,20 @@ async fn answer(
             FromConsole::Alive { echo } => FromNode::Alive { echo: *echo },
             FromConsole::Ask { request, wish, .. } => FromNode::Answered { request: *request, reply: reply(wish) },
         };
+        let commands = matches!(said, FromConsole::Follow(Detail::Everything { .. }));
         // A test that is over listens no more.
         let _ = tell.send(said);
         if talk.writer.send(&back).await.is_err() {
             return;
+        }
+        // Entry 7 is a no-op. 10 and 11 were applied when nobody told.
+        for (index, after) in [(5, 4), (6, 5), (8, 6), (6, 5), (9, 8), (12, 11)] {
+            let (node, index, after) = (whole.view.id, Index(index), Index(after));
+            let what = What::Applied { node, index, after, command: "SET a 1".into() };
+            if commands && talk.writer.send(&FromNode::Happened(Happened { number: 1, at_us: 1, what })).await.is_err()
+            {
+                return;
+            }
         }
     }
 }
@@ -110,6 +120,30 @@ async fn a_cluster_is_found_from_one_address_and_only_watched_at_first() {
     assert_eq!((view.held, &view.mode, view.name.as_str()), (Held::Remote, &Mode::Observe, "here"));
     assert!(view.nodes.iter().all(|node| node.reach.is_some()));
     assert!(matches!(ask(&mut session, "isolate n2").await, Answer::Refused { why } if why.contains("arm first")));
+}
+
+#[tokio::test]
+async fn the_leader_alone_tells_of_commands_each_once_and_what_is_missing_leaves_a_gap() {
+    let (mut session, mut nodes) = three([yes, yes, yes]).await;
+    let mut told = Vec::new();
+    while told.last().is_none_or(|(_, index)| *index < 12) {
+        if let Observation::Happened(happened) = soon(session.observations.recv()).await.expect("the session lives")
+            && let What::Applied { index, .. } = happened.what
+        {
+            told.push((happened.number, index.0));
+        }
+    }
+    let indices: Vec<_> = told.iter().map(|(_, index)| *index).collect();
+    assert_eq!(indices, [5, 6, 8, 9, 12]);
+    let gaps: Vec<_> = told.windows(2).map(|two| two[1].0 - two[0].0 - 1).collect();
+    assert_eq!(gaps[1..], [0, 0, 2], "two commands are missing before the last: {told:?}");
+    let all = |view: &Arc<raft_tui::control::ClusterView>| view.dropped_details == 2;
+    soon(session.view.wait_for(all)).await.expect("the session lives");
+    for (at, node) in nodes.iter_mut().enumerate() {
+        let mut asked = std::iter::from_fn(|| node.asked.try_recv().ok());
+        let commands = asked.any(|said| matches!(said, FromConsole::Follow(Detail::Everything { .. })));
+        assert_eq!(commands, at == 0, "n{}", at + 1);
+    }
 }
 
 #[tokio::test]

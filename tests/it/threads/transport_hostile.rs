@@ -194,6 +194,21 @@ async fn what_was_recorded_on_one_connection_is_worth_nothing_on_another() {
 }
 
 #[tokio::test]
+async fn two_troubles_in_the_name_of_one_peer_are_both_told_and_each_once() {
+    let (one, two) = pair().await;
+    for _ in 0..3 {
+        for wrong in [Hello { cluster: 9, ..hello(N3, N1) }, Hello { versions: (7, 9), ..hello(N3, N1) }] {
+            let wire = Tcp.dial(&one.peers.address().to_string()).await.unwrap();
+            assert!(greeted(wire, wrong).await.is_err());
+        }
+    }
+    let both = || one.alarmed("of another cluster") && one.alarmed("speaks no version");
+    until("both are told", both).await;
+    assert_eq!(one.peers.alarms().len(), 2, "{:?}", one.peers.alarms());
+    unharmed(one, two).await;
+}
+
+#[tokio::test]
 async fn an_old_connection_is_not_heard_once_a_new_one_is_open() {
     let (mut one, two) = pair().await;
     let wire = || async { Tcp.dial(&one.peers.address().to_string()).await.unwrap() };
