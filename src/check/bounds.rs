@@ -97,7 +97,7 @@ impl Held {
 
     /// What the node tells at the end of a turn.
     pub(super) fn told(&mut self, bounds: &Bounds, node: &NodePicture, id: NodeId, status: &Status) -> Verdict {
-        self.reads(id, status)?;
+        reads(id, status)?;
         self.windows(bounds, id, status)?;
         self.uncommitted(bounds, id, status)?;
         self.kept(bounds, id, status)?;
@@ -105,15 +105,6 @@ impl Held {
         (self.stored, self.taken, self.applied) = (0, false, false);
         self.sends_snapshot = status.peers.iter().any(|peer| peer.mode == Mode::Snapshot);
         Ok(())
-    }
-
-    fn reads(&self, id: NodeId, status: &Status) -> Verdict {
-        // Its own clients' and, when it leads, those of others.
-        let most = 2 * READS_WAITING_MAX;
-        if status.pending_reads <= most {
-            return Ok(());
-        }
-        broken(Property::Bounds, || format!("{} reads wait in {id}, at most {most} may", status.pending_reads))
     }
 
     fn windows(&self, bounds: &Bounds, id: NodeId, status: &Status) -> Verdict {
@@ -206,4 +197,13 @@ impl Held {
             )
         })
     }
+}
+
+fn reads(id: NodeId, status: &Status) -> Verdict {
+    // Its own clients' and, when it leads, those of others.
+    let most = 2 * READS_WAITING_MAX;
+    if status.pending_reads <= most {
+        return Ok(());
+    }
+    broken(Property::Bounds, || format!("{} reads wait in {id}, at most {most} may", status.pending_reads))
 }
