@@ -1,4 +1,4 @@
-//! Nothing grows without a bound (paper §7; thesis 10.2.1; `docs/decisions.md`, 17).
+//! Nothing grows without a bound (paper §7; thesis 10.2.1).
 //!
 //! Of a leader: messages and bytes in flight to each follower, bytes that are not committed, reads that wait. Of every node:
 //! how long its log may be before it takes a snapshot, and what it keeps behind one.
