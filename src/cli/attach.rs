@@ -11,7 +11,7 @@ use clap::Args;
 use super::Exit;
 use super::headless::settings::Wrong;
 use super::show::ShowArguments;
-use super::way::{Environment, Need, Way};
+use super::way::{Environment, Masking, Need, Way};
 use crate::cluster::remote::{self, RemoteSpec};
 use crate::control::words;
 
@@ -31,6 +31,10 @@ pub struct AttachArguments {
     /// How long faults last that are injected [default: 60s, and 30s where they take the majority away]
     #[arg(long, value_name = "TIME", value_parser = fault_ttl)]
     pub fault_ttl: Option<Duration>,
+
+    /// What is not told.
+    #[command(flatten)]
+    pub masking: Masking,
 
     /// How it is shown.
     #[command(flatten)]
@@ -53,7 +57,7 @@ impl AttachArguments {
         if let Some(nodes) = found.lab() {
             return Err(Wrong::Lab(nodes).into());
         }
-        Ok(RemoteSpec { fault_ttl: self.fault_ttl, ..found.spec(Need::All)? })
+        Ok(RemoteSpec { fault_ttl: self.fault_ttl, mask_values: self.masking.mask_values, ..found.spec(Need::All)? })
     }
 }
 

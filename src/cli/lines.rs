@@ -8,7 +8,7 @@
 //!
 //! | `e` | fields |
 //! | --- | --- |
-//! | `start` | `version`, `cluster`, `nodes` (a list), `seed`, `pace`, `data` |
+//! | `start` | `version`, `cluster`, `nodes` (a list), `seed`, `pace`, `data`, and `values_masked` where they are |
 //! | `event` | `number`, `at_us`, `severity` (`info` `notice` `warn` `error`), `node`, `term`, `what` (dense), `text` (a sentence) |
 //! | `answer` | `line`, `command`, `ok`, `kind` (`done` `applied` `value` `not_applied` `unknown` `status` `refused` `timed_out` `wrong`), `text`, and where they apply `index`, `term`, `node`, `reply`, `took_us`, `status` |
 //! | `missed` | `count` of events that the reader of the output was too slow for |
@@ -59,11 +59,12 @@ impl Form {
         let (name, data) = (safe(&view.name), safe(&view.data_dir));
         match self {
             Self::Sentences => format!(
-                "raft-tui {version}: cluster {name} of {} node{}, pace {}, seed {}, data in {data}",
+                "raft-tui {version}: cluster {name} of {} node{}, pace {}, seed {}, data in {data}{}",
                 view.nodes.len(),
                 if view.nodes.len() == 1 { "" } else { "s" },
                 view.pace,
                 view.seed,
+                if view.values_masked { ", values are masked" } else { "" },
             ),
             Self::Json => json(&Start {
                 e: "start",
@@ -73,6 +74,7 @@ impl Form {
                 seed: view.seed,
                 pace: view.pace.to_string(),
                 data,
+                values_masked: view.values_masked,
             }),
         }
     }
@@ -306,6 +308,8 @@ struct Start {
     seed: u64,
     pace: String,
     data: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    values_masked: bool,
 }
 
 #[derive(Serialize)]

@@ -48,6 +48,22 @@ pub struct Way {
     pub name: Option<String>,
 }
 
+/// What is not told.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Masking {
+    /// Hide the values of commands in what happens: `SET key ‹12 bytes›`; keys stay, and what you ask for yourself is
+    /// shown [default: true, unless all nodes are on this machine]
+    #[arg(
+        long,
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    pub mask_values: Option<bool>,
+}
+
 /// The most that may be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -99,6 +99,7 @@ pub async fn start(spec: ProcessSpec) -> Result<(Session, Guard, String), Cluste
     let attach = format!("raft-tui attach {} --token-file {}", addresses.join(","), supervisor.token_file.display());
     let Spec { pace, client_timeout_ticks, .. } = supervisor.spec.cluster;
     let remote = RemoteSpec {
+        mask_values: Some(false),
         access: Access::Chaos,
         token: Some(Arc::new(token)),
         client_timeout_ticks,

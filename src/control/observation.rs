@@ -400,6 +400,8 @@ pub struct ClusterView {
     pub alarms: Vec<Alarm>,
     /// What the console costs: bytes a second to and from all nodes; `None` in one process.
     pub console_bytes_per_second: Option<u64>,
+    /// Values of commands are not told: what happens names keys only.
+    pub values_masked: bool,
 }
 
 impl ClusterView {

@@ -136,10 +136,10 @@ impl Glyphs {
             '§' => Some("par. "),
             '…' => Some("..."),
             '–' => Some("-"),
-            '→' => Some(">"),
+            '→' | '›' => Some(">"),
             '↑' => Some("^"),
             '↓' => Some("v"),
-            '←' => Some("<"),
+            '←' | '‹' => Some("<"),
             _ => None,
         };
         let mut out = String::with_capacity(text.len());

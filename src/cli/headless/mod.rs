@@ -28,7 +28,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use tokio::sync::watch as latest;
 
 use super::Exit;
-use super::way::{Environment, Need, Way};
+use super::way::{Environment, Masking, Need, Way};
 use crate::cluster::remote::{self, RemoteSpec};
 use crate::cluster::{ClusterError, Guard, Session, Spec, local};
 use crate::control::{Access, words};
@@ -185,17 +185,28 @@ const LEFTOVERS: Duration = Duration::from_millis(50);
 /// How long the program may go on after a signal.
 const AFTER_SIGNAL: Duration = Duration::from_secs(5);
 
-/// The way to a cluster. The only place that knows where it is. `news`: what happens on the nodes is wanted too.
+/// What is to be told of what happens on nodes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct News {
+    /// Anything.
+    pub wanted: bool,
+    /// With values, or without.
+    pub masking: Masking,
+}
+
+/// The way to a cluster. The only place that knows where it is. `news`: whether what happens on the nodes is wanted
+/// too.
 ///
 /// # Errors
 ///
 /// When no cluster is named, the settings make no sense, or no node answers in time.
-pub async fn connect(endpoints: &Endpoints, access: Access, news: bool) -> anyhow::Result<(Session, Guard)> {
+pub async fn connect(endpoints: &Endpoints, access: Access, news: News) -> anyhow::Result<(Session, Guard)> {
     let found = endpoints.way.find(&endpoints.endpoints, &Environment::here())?;
     if let Some(nodes) = found.lab() {
         return Ok(local::start(Spec::new(nodes).real_time().in_memory())?);
     }
-    let spec = RemoteSpec { news, ..found.spec(Need::This(access))? };
+    let spec =
+        RemoteSpec { news: news.wanted, mask_values: news.masking.mask_values, ..found.spec(Need::This(access))? };
     let patience = endpoints.patience();
     match tokio::time::timeout(patience, remote::attach(spec)).await {
         Ok(Err(error @ ClusterError::NoAnswer { .. })) => Err(NotReached(error.to_string()).into()),
@@ -250,7 +261,10 @@ impl Headless {
             let end = end_of_signals()?;
             let (endpoints, access) = self.endpoints();
             let access = plan.as_ref().map_or(access, ctl::Plan::access);
-            let news = matches!(self, Self::Watch(_));
+            let news = match self {
+                Self::Watch(arguments) => News { wanted: true, masking: arguments.masking },
+                _ => News::default(),
+            };
             let (session, guard) = match connect(&endpoints, access, news).await {
                 // A probe says in its own way that there is nothing to say.
                 Err(error) => match self {

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::super::Exit;
 use super::super::lines::Form;
 use super::super::repeats::Repeats;
+use super::super::way::Masking;
 use super::hand::{Hand, is_reached};
 use super::status::summary;
 use super::{End, Endpoints, NotReached, Output, OutputArguments, time};
@@ -40,6 +41,9 @@ pub struct WatchArguments {
     #[command(flatten)]
     #[expect(missing_docs, reason = "its flags say what it is")]
     pub endpoints: Endpoints,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "its flags say what it is")]
+    pub masking: Masking,
     #[command(flatten)]
     #[expect(missing_docs, reason = "its flags say what it is")]
     pub output: OutputArguments,
@@ -143,11 +147,14 @@ struct Standing {
     writes: Option<String>,
     faults: Vec<String>,
     alarms: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    values_masked: bool,
 }
 
 /// The standing of the cluster in one line; another line is another standing.
 fn standing(form: Form, view: &Arc<ClusterView>) -> String {
     match form {
+        Form::Sentences if view.values_masked => format!("= {}; values are masked", summary(view)),
         Form::Sentences => format!("= {}", summary(view)),
         Form::Json => {
             let writes = match &view.writes {
@@ -167,6 +174,7 @@ fn standing(form: Form, view: &Arc<ClusterView>) -> String {
                 writes,
                 faults,
                 alarms,
+                values_masked: view.values_masked,
             };
             // Nothing here can fail to be written.
             serde_json::to_string(&line).unwrap_or_default()

@@ -40,6 +40,7 @@ use crate::transport::tcp::{self, Peers, TcpError, TcpSpec};
 use crate::transport::tls::{Tls, TlsError};
 use face::Face;
 pub use place::cluster_id;
+pub(super) use place::is_local;
 
 /// How long the node gets to close its store when it is asked to end.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);

@@ -53,7 +53,7 @@ pub(super) fn check_members(spec: &HostSpec) -> Result<(), HostError> {
 }
 
 /// Whether an address can be reached from this machine only.
-fn is_local(address: &str) -> bool {
+pub(in crate::cluster) fn is_local(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())

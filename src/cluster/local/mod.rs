@@ -144,6 +144,7 @@ pub(super) fn empty_view() -> ClusterView {
         chaos_allowed: true,
         alarms: Vec::new(),
         console_bytes_per_second: None,
+        values_masked: false,
     }
 }
 
@@ -391,6 +392,7 @@ impl Hub {
             chaos_allowed: true,
             alarms: Vec::new(),
             console_bytes_per_second: None,
+            values_masked: false,
         }
     }
 

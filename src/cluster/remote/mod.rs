@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::clients::{Clients, Load};
+use super::host::is_local;
 use super::local::view;
 use super::process::Supervisor;
 use super::waits::{self, Wait};
@@ -32,6 +33,7 @@ use crate::control::{
     Access, ActiveFault, Answer, Can, Capabilities, ClusterView, Happened, Held, Life, LinkState, Mode, NodeView,
     Observation, OperationId, Pace, Request, What,
 };
+use crate::machine::kv;
 use crate::node::driver::Trouble;
 use crate::node::meters::Rate;
 use crate::raft::{Configuration, Epoch, Index, NodeId, Options, Ticks};
@@ -104,6 +106,8 @@ pub struct RemoteSpec {
     /// Hear what happens on nodes: one of them, the leader where it can be, tells of each command that is applied. Who
     /// only drives or asks does better without.
     pub news: bool,
+    /// Hide the values of commands in what happens; `None`: where any node is not on this machine.
+    pub mask_values: Option<bool>,
 }
 
 impl RemoteSpec {
@@ -120,7 +124,15 @@ impl RemoteSpec {
             fault_ttl: None,
             client_timeout_ticks: 200,
             news: true,
+            mask_values: None,
         }
+    }
+
+    /// Whether values are hidden, given where nodes were found.
+    #[must_use]
+    pub fn masks_values<'a>(&self, found: impl IntoIterator<Item = &'a str>) -> bool {
+        let named = || self.addresses.iter().any(|address| !is_local(address));
+        self.mask_values.unwrap_or_else(|| named() || found.into_iter().any(|address| !is_local(address)))
     }
 }
 
@@ -362,8 +374,9 @@ impl Hub {
     }
 
     fn on_happened(&mut self, happened: Happened) {
-        let Happened { at_us, what, .. } = happened;
-        if let What::Applied { index, after, .. } = &what {
+        let Happened { at_us, mut what, .. } = happened;
+        let masks = self.masks_values();
+        if let What::Applied { index, after, command, .. } = &mut what {
             // Who told before may have told it already.
             if *index <= self.applied_told {
                 return;
@@ -372,6 +385,10 @@ impl Hub {
             if told > Index::ZERO {
                 // Applied when nobody was there who told this console.
                 self.miss(after.0.saturating_sub(told.0));
+            }
+            if masks {
+                // Here, before it is handed to anybody, so that no screen, line or log can forget to.
+                *command = kv::mask_values(command);
             }
         }
         self.tell_at(at_us, what);
@@ -499,6 +516,10 @@ impl Hub {
         }
     }
 
+    fn masks_values(&self) -> bool {
+        self.spec.masks_values(self.nodes.lines().iter().map(|line| line.address.as_str()))
+    }
+
     fn mode(&self) -> Mode {
         match (&self.supervisor, &self.armed) {
             (Some(_), _) => Mode::Own,
@@ -592,6 +613,7 @@ impl Hub {
             // The lowest bit of its id is the cluster's key.
             chaos_allowed: self.nodes.cluster.as_ref().is_some_and(|(cluster, _)| cluster & 1 == 1),
             alarms,
+            values_masked: self.masks_values(),
             console_bytes_per_second: Some(self.traffic.per_second(self.real_us()) as u64),
         }
     }

@@ -1,6 +1,7 @@
 //! The key-value store: SET, DELETE, CAS, INCR change it; GET and LIST read it.
 //!
-//! `command.rs` says what the words and bytes are, `lexer.rs` how a line falls into words, `store.rs` what they do. The
+//! `command.rs` says what the words and bytes are, `lexer.rs` how a line falls into words, `store.rs` what they do, `mask.rs` how
+//! a command is told without its values. The
 //! functions here are what the doors use: a line in, bytes out for a proposal or a read, and bytes in, a line out for
 //! an event or a reply. Lines that come out are safe to show ([`crate::text`]) and must not be sanitized again.
 //!
@@ -9,6 +10,7 @@
 
 mod command;
 mod lexer;
+mod mask;
 mod store;
 
 use bytes::Bytes;
@@ -18,6 +20,7 @@ pub use command::{
     describe_query, describe_reply,
 };
 pub use lexer::{ParseError, print_word};
+pub use mask::mask_values;
 pub use store::KvStore;
 
 /// Longest key in bytes.

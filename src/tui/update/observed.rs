@@ -24,7 +24,7 @@ pub(super) fn on_view(state: &mut State, view: Arc<ClusterView>) {
         && old.load == view.load
         && (old.stopped, old.pace, &old.name) == (view.stopped, view.pace, &view.name)
         && (old.held, old.chaos, &old.alarms) == (view.held, view.chaos, &view.alarms)
-        && old.mode == view.mode
+        && (&old.mode, old.values_masked) == (&view.mode, view.values_masked)
         && old.console_bytes_per_second == view.console_bytes_per_second
         && old.now_us / 1_000_000 == view.now_us / 1_000_000
         && old.dropped_details == view.dropped_details;

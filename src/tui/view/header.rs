@@ -350,6 +350,9 @@ pub(super) fn draw_verdict(state: &State, theme: &Theme, area: Rect, buf: &mut B
         let style = theme.style(Slot::Chaos);
         statements.push(say(8, vec![span("CHAOS ENABLED", style)]));
     }
+    if view.values_masked {
+        statements.push(say(5, vec![span("values masked", theme.style(Slot::Muted))]));
+    }
     let faults = faults(state, theme, area.width, glyphs);
     if let Some(load) = view.load {
         let left = load.left_us.map_or_else(String::new, |us| format!(" for {}", duration(us)));

@@ -23,7 +23,8 @@ pub(super) fn draw(state: &State, help: &Help, theme: &Theme, area: Rect, buf: &
     blank(theme, place, buf);
     let muted = theme.style(Slot::Muted);
     let note = [span("type to search  Enter runs  Esc closes", muted)];
-    let frame = Frame { title: "Keys", note: &note, focused: true, boxed: true };
+    let title = if state.view.values_masked { "Keys (values are masked)" } else { "Keys" };
+    let frame = Frame { title, note: &note, focused: true, boxed: true };
     let inner = pane(state, theme, place, buf, &frame);
     let mut pen = Pen::new(buf, inner, 0, state);
     pen.skip(1).put("search ", theme.style(Slot::Key));

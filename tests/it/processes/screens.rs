@@ -1,5 +1,6 @@
 //! The console on a terminal, over child processes and over a cluster elsewhere: a few keys, and nothing left behind.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -124,5 +125,67 @@ fn who_is_not_let_in_reads_why_and_gets_no_screen() {
         assert_eq!(status.exit_code(), 77, "{}", terminal.picture());
         terminal.until_shown(why);
         assert!(!terminal.is_taken() && !terminal.picture().contains("OBSERVE"), "{}", terminal.picture());
+    }
+}
+
+/// A value that nobody is to see who only watches, longer than a screen tells of it.
+const SECRET: &str = "hunter2-correct-horse-battery-staple-and-more-of-it";
+
+#[test]
+fn a_masked_value_is_on_no_pane_and_in_no_line() {
+    let nodes = Nodes::start(1, false);
+    let address = nodes.address(1);
+    let program = |arguments: &[&str]| {
+        let told = Command::new(env!("CARGO_BIN_EXE_raft-tui")).args(arguments).output().expect("it starts");
+        assert!(told.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&told.stderr));
+        String::from_utf8(told.stdout).expect("it is text")
+    };
+    let submit = |line: &str| program(&["submit", line, "--endpoints", &address]);
+    let has_secret = |text: &str| text.contains("hunter2") || text.contains("battery");
+    let arguments = ["attach", &address, "--ascii", "--mask-values"];
+    let mut masked = Terminal::start(160, 50, &arguments);
+    let mut open = Terminal::start(160, 50, &["attach", &address]);
+    masked.until_shown("values masked");
+    open.until_shown("1/1 up");
+    let watched = std::thread::scope(|scope| {
+        let watches = [
+            vec!["watch", "--for", "20s", "--endpoints", &address, "--mask-values=true"],
+            vec!["watch", "--for", "20s", "--endpoints", &address, "--mask-values", "--jsonl"],
+            vec!["watch", "--for", "20s", "--endpoints", &address],
+        ];
+        let watches = watches.map(|arguments| scope.spawn(move || program(&arguments)));
+        // Told again and again, until all of them watch.
+        for number in 0..10 {
+            submit(&format!("SET k{number} {SECRET}"));
+            submit(&format!("CAS k{number} {SECRET} {SECRET}{number}"));
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        watches.map(|watch| watch.join().expect("it ends"))
+    });
+    assert!(has_secret(&watched[2]), "{}", watched[2]);
+    for told in &watched[..2] {
+        assert!(!has_secret(told) && told.contains("SET k") && told.contains("‹51 bytes›"), "{told}");
+        assert!(told.contains("values are masked") || told.contains("\"values_masked\":true"), "{told}");
+    }
+    open.until_shown("CAS k9 hunter2");
+    masked.until_shown("CAS k9 <51 bytes> <52 bytes>");
+    // Each pane alone, the details of its first line, and the keys.
+    for _ in 0..6 {
+        for key in ["z", "gg", "\r", "\x03", "z", "?", "\x03", "\t"] {
+            masked.press(key);
+            std::thread::sleep(Duration::from_millis(100));
+            assert!(!has_secret(&masked.picture()), "{}", masked.picture());
+        }
+    }
+    masked.press("?");
+    masked.until_shown("values are masked");
+    masked.press("\x03");
+    masked.until("closed", |picture| !picture.contains("values are masked"));
+    // What one asks for oneself one may see.
+    masked.press("Rk9\r");
+    masked.until_shown("hunter2");
+    for terminal in [&mut masked, &mut open] {
+        terminal.press("q");
+        assert!(terminal.end().0.success());
     }
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use raft_tui::machine::kv::{
     FORMAT_VERSION, KEY_MAX, KvCommand, KvQuery, KvReply, LIST_MAX, Refused, VALUE_MAX, describe_command,
-    describe_query, describe_reply, parse_command, parse_query,
+    describe_query, describe_reply, mask_values, parse_command, parse_query,
 };
 use raft_tui::text::is_safe;
 
@@ -241,5 +241,61 @@ proptest! {
         for line in [describe_command(&bytes), describe_query(&bytes), describe_reply(&bytes)] {
             prop_assert!(is_safe(&line) && line.len() < 4_000, "{line:?}");
         }
+    }
+}
+
+#[test]
+fn a_masked_command_names_its_key_and_no_value() {
+    let long = "x".repeat(1_000);
+    for (line, masked) in [
+        ("SET colour blue", "SET colour ‹4 bytes›"),
+        ("SET colour b", "SET colour ‹1 byte›"),
+        (r#"SET "a \"key\"" "two words""#, r#"SET "a \"key\"" ‹9 bytes›"#),
+        (r#"SET k """#, "SET k ‹0 bytes›"),
+        (r#"SET k "\x1b\"\\é""#, "SET k ‹5 bytes›"),
+        ("DELETE colour", "DELETE colour"),
+        ("CAS colour NONE green", "CAS colour ‹4 bytes› ‹5 bytes›"),
+        (r#"CAS colour "NONE" green"#, "CAS colour ‹4 bytes› ‹5 bytes›"),
+        (r#"CAS colour blue "dark green""#, "CAS colour ‹4 bytes› ‹10 bytes›"),
+        ("INCR hits", "INCR hits"),
+        ("INCR hits -12", "INCR hits ‹3 bytes›"),
+        (&format!("SET k {long}"), "SET k ‹1000 bytes›"),
+        (&format!("SET k \"{long} y\""), "SET k ‹1002 bytes›"),
+    ] {
+        let described = describe_command(&parse_command(line).expect("a command"));
+        assert_eq!(mask_values(&described), masked, "{described}");
+    }
+    // A long key is told as far as it is told at all.
+    let described = describe_command(&parse_command(&format!("SET {long} blue")).expect("a command"));
+    let masked = mask_values(&described);
+    assert!(masked.starts_with("SET xxx") && masked.ends_with(") ‹4 bytes›"), "{masked}");
+}
+
+#[test]
+fn what_is_not_understood_is_masked_whole() {
+    for line in [
+        "",
+        "SET",
+        "SET k",
+        "SET k secret more",
+        "SET  k secret",
+        "set k secret",
+        "PUT k secret",
+        "DELETE k secret",
+        "CAS k secret",
+        "INCR k 1 secret",
+        "SET k \"secret",
+        "SET k \"secret\"secret",
+        "SET k \"\\q secret\"",
+        "SET k secret…(+",
+        "SET k secret…(+x)",
+        "SET k secret…",
+        "SET k secret…(+3)secret",
+        "SET \"k\" 'secret\nsecret'",
+        "(12 bytes that are no command: secret)",
+        "secret",
+    ] {
+        let masked = mask_values(line);
+        assert_eq!(masked, format!("‹{} bytes›", line.len()), "{line}");
     }
 }

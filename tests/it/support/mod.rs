@@ -1,5 +1,6 @@
 //! What tests share.
 
+pub mod allowed;
 pub mod consoles;
 pub mod cores;
 pub mod folders;

@@ -139,6 +139,7 @@ pub fn healthy(count: u64) -> ClusterView {
         chaos_allowed: true,
         alarms: Vec::new(),
         console_bytes_per_second: None,
+        values_masked: false,
     }
 }
 

@@ -46,6 +46,7 @@ fn view() -> ClusterView {
         chaos_allowed: true,
         alarms: Vec::new(),
         console_bytes_per_second: None,
+        values_masked: false,
     }
 }
 

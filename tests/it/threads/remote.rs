@@ -219,3 +219,41 @@ async fn a_node_of_another_cluster_is_left_out_and_two_leaders_of_one_term_are_a
     let view = soon(session.view.wait_for(both)).await.expect("the session lives").clone();
     assert!(matches!(view.node(NodeId(3)).expect("a member").life, Life::Unreachable { .. }));
 }
+
+#[test]
+fn values_are_masked_where_any_node_is_not_on_this_machine() {
+    let masks = |address: &str, found: &[&str], said| {
+        let spec = RemoteSpec::new(Arc::new(Tcp), vec!["127.0.0.1:7101".into(), address.into()]);
+        RemoteSpec { mask_values: said, ..spec }.masks_values(found.iter().copied())
+    };
+    for near in ["127.0.0.1:7102", "[::1]:7101", "localhost:7101", "127.7.7.7:1", "[::ffff:127.0.0.1]:7101"] {
+        assert!(!masks(near, &[near], None), "{near}");
+        assert!(masks(near, &["10.0.0.1:7101"], None), "one of the others is elsewhere");
+        assert!(masks(near, &[], Some(true)));
+    }
+    for far in ["10.0.0.1:7101", "[2001:db8::1]:7101", "node-1:7101", "localhost.example:7101", "0.0.0.0:7101"] {
+        assert!(masks(far, &[], None), "{far}");
+        assert!(!masks(far, &[far], Some(false)), "who wants to see them does");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn masked_values_are_in_nothing_that_a_session_tells() {
+    for (said, told) in [(Some(true), "SET a ‹1 byte›"), (None, "SET a 1")] {
+        let node = Scripted::new().await;
+        let addresses = [node.address().to_string()];
+        let (welcome, view) = of_three(1, &addresses, true);
+        let _served = serve(node, welcome, view, yes);
+        let spec = RemoteSpec { mask_values: said, ..RemoteSpec::new(Arc::new(Tcp), addresses.to_vec()) };
+        let (mut session, _guard) = attach(spec).await.expect("it answers");
+        assert_eq!(session.view.borrow().values_masked, said.is_some());
+        let command = loop {
+            let heard = soon(session.observations.recv()).await.expect("it lives");
+            let Observation::Happened(happened) = heard else { continue };
+            if let What::Applied { command, .. } = &happened.what {
+                break command.clone();
+            }
+        };
+        assert_eq!(command, told);
+    }
+}
