@@ -20,6 +20,7 @@ use clap::Parser;
 use raft_tui::cli::headless::hand::{Asked, Hand};
 use raft_tui::cli::headless::load::{self, LoadArguments};
 use raft_tui::cli::headless::{End, Endpoints, connect};
+use raft_tui::cli::way::Way;
 use raft_tui::cluster::{Disks, Spec, local};
 use raft_tui::control::client::{Line, LineSpec};
 use raft_tui::control::protocol::Detail;
@@ -250,7 +251,7 @@ fn throughput(runtime: &Runtime, size: &Size) {
 fn endpoints(nodes: &Nodes) -> Endpoints {
     Endpoints {
         endpoints: nodes.endpoints().split(',').map(str::to_owned).collect(),
-        token_file: Some(nodes.path("tokens")),
+        way: Way { token_file: Some(nodes.path("tokens")), ..Way::default() },
         ..Endpoints::default()
     }
 }

@@ -14,8 +14,10 @@
 //! | no promise before persistence | §5, Figure 2 | `promises.rs` |
 //! | durability of what was acknowledged | §8 | `durability.rs` |
 //! | snapshots stand for their entries | §7 | `snapshots.rs` |
+//! | bounded resources | §7 | `bounds.rs` |
 //! | three outcomes | §8 | `outcomes.rs` |
 //! | linearizability, by index | §8, thesis 6.4 | `linearizable.rs`, `model.rs` |
+//! | what a local read may say | §8 | `local_reads.rs` |
 //! | linearizability, by search | §8 | `wing_gong.rs` |
 //! | the same of a history that was written down | §8 | `history.rs` |
 //!
@@ -25,6 +27,7 @@
 //! Kept true: a judge changes nothing; the same facts give the same verdict.
 //! Not here: what happens (`sim/`), whether a cluster makes progress (`sim/liveness.rs`).
 
+mod bounds;
 mod commit_quorum;
 mod committed_immutable;
 mod durability;
@@ -33,6 +36,7 @@ pub mod history;
 mod leader_append_only;
 mod leader_completeness;
 mod linearizable;
+mod local_reads;
 mod log_matching;
 mod model;
 mod monotonic;
@@ -49,9 +53,10 @@ use std::fmt;
 
 use crate::machine::kv::{KvQuery, KvReply};
 use crate::raft::{
-    Configuration, Digest, Envelope, Event, EventKind, Index, LogPosition, NodeId, Persist, Recovered, SnapshotMeta,
-    SnapshotRequest, Status,
+    Configuration, Digest, Envelope, Event, EventKind, Index, LogPosition, NodeId, Options, Persist, Recovered,
+    SnapshotMeta, SnapshotRequest, Status,
 };
+use bounds::{Bounds, Held};
 use election_safety::Elections;
 use linearizable::Witness;
 use monotonic::Seen;
@@ -86,12 +91,16 @@ pub enum Property {
     Durability,
     /// Answers as if there were one store (I12, I15).
     Linearizability,
+    /// What one node alone answers (I15).
+    LocalReads,
     /// Applied, certainly not, or unknown; each at most once (I13, I14).
     Outcomes,
     /// A snapshot is its entries (I17).
     Snapshots,
     /// After healing it works again (I20).
     Liveness,
+    /// Nothing grows without a bound (I21).
+    Bounds,
     /// A node's own assertion, or its store's.
     Assertion,
     /// A node says that the world broke a rule, and it did not.
@@ -100,7 +109,7 @@ pub enum Property {
 
 impl Property {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::ElectionSafety,
         Self::LeaderAppendOnly,
         Self::LogMatching,
@@ -113,9 +122,11 @@ impl Property {
         Self::Promise,
         Self::Durability,
         Self::Linearizability,
+        Self::LocalReads,
         Self::Outcomes,
         Self::Snapshots,
         Self::Liveness,
+        Self::Bounds,
         Self::Assertion,
         Self::Evidence,
     ];
@@ -136,9 +147,11 @@ impl Property {
             Self::Promise => "no promise before persistence",
             Self::Durability => "durability",
             Self::Linearizability => "linearizability",
+            Self::LocalReads => "local reads",
             Self::Outcomes => "three outcomes",
             Self::Snapshots => "snapshots",
             Self::Liveness => "liveness",
+            Self::Bounds => "bounded resources",
             Self::Assertion => "assertion",
             Self::Evidence => "evidence",
         }
@@ -175,6 +188,10 @@ pub struct Judge {
     picture: Picture,
     elections: Elections,
     seen: Vec<Seen>,
+    held: Vec<Held>,
+    bounds: Option<Bounds>,
+    /// The highest index that each machine was read at in this life, alone.
+    looked: Vec<Index>,
     /// Last index whose command each machine ran.
     ran: Vec<Index>,
     outcomes: Outcomes,
@@ -193,11 +210,25 @@ impl Judge {
             picture,
             elections: Elections::default(),
             seen: vec![Seen::default(); nodes],
+            held: vec![Held::default(); nodes],
+            bounds: None,
+            looked: vec![Index::ZERO; nodes],
             ran: vec![Index::ZERO; nodes],
             outcomes: Outcomes::default(),
             witness: Witness::default(),
             disks_may_die,
         }
+    }
+
+    /// Nodes with these options: what they hold is bounded by them.
+    #[must_use]
+    pub fn with_bounds(mut self, options: &Options) -> Self {
+        self.bounds = Some(Bounds::of(options));
+        self
+    }
+
+    fn held(&mut self, id: NodeId) -> &mut Held {
+        &mut self.held[id.0 as usize - 1]
     }
 
     fn seen(&mut self, id: NodeId) -> &mut Seen {
@@ -239,6 +270,8 @@ impl Judge {
         }
         let covered = snapshot.map_or(Index::ZERO, |meta| meta.last.index);
         self.ran[id.0 as usize - 1] = covered;
+        self.looked[id.0 as usize - 1] = Index::ZERO;
+        *self.held(id) = Held::booted(&recovered.entries, snapshot.map_or(0, |meta| meta.size_bytes));
         let node = self.picture.node_mut(id);
         let log = Shadow::recovered(recovered);
         if recovered.quarantine.is_some() && node.lost.is_none() {
@@ -267,6 +300,10 @@ impl Judge {
             let SnapshotMeta { last, chain, digest, .. } = snapshot.meta;
             snapshots::check(&mut self.picture, id, last, chain, digest)?;
         }
+        self.held(id).stored(&persist.entries);
+        if let Some(snapshot) = persist.snapshot.as_ref().filter(|snapshot| snapshot.discard_log) {
+            self.held(id).installs(snapshot.meta.size_bytes);
+        }
         let write = Write::of(persist);
         let node = self.picture.node_mut(id);
         let before = persist.truncate_from.map(|from| (from, node.log.clone()));
@@ -289,6 +326,7 @@ impl Judge {
 
     /// Something happened in the node. Comes after the writes of the same turn.
     pub fn event(&mut self, id: NodeId, event: &Event) -> Verdict {
+        self.held(id).event(event);
         match &event.kind {
             EventKind::BecameLeader => {
                 self.picture.node_mut(id).leads = Some(event.term);
@@ -401,6 +439,7 @@ impl Judge {
 
     /// The node takes a snapshot of its machine.
     pub fn snapshot(&mut self, id: NodeId, request: &SnapshotRequest, digest: Digest) -> Verdict {
+        self.held(id).takes_snapshot();
         snapshots::check(&mut self.picture, id, request.last, request.chain, digest)?;
         state_machine_safety::digest(&mut self.picture, id, request.last.index, digest)
     }
@@ -417,6 +456,9 @@ impl Judge {
         let node = self.picture.node(id);
         order::check(node, id, status)?;
         leader_append_only::check(node, id, led_before, status)?;
+        if let Some(bounds) = &self.bounds {
+            self.held[id.0 as usize - 1].told(bounds, node, id, status)?;
+        }
         self.picture.node_mut(id).truncated = None;
         if status.applied > Index::ZERO {
             state_machine_safety::digest(&mut self.picture, id, status.applied, status.digest)?;
@@ -499,6 +541,13 @@ impl Judge {
     /// A client is told what its query found.
     pub fn read(&mut self, operation: u64, query: &KvQuery, index: Index, reply: &[u8]) -> Verdict {
         self.witness.read(&self.picture, operation, query, index, reply)
+    }
+
+    /// A node answers from what it has applied, asking nobody.
+    pub fn local_read(&mut self, id: NodeId, query: &KvQuery, index: Index, reply: &[u8]) -> Verdict {
+        let floor = &mut self.looked[id.0 as usize - 1];
+        let before = std::mem::replace(floor, index.max(*floor));
+        local_reads::check(&self.picture, &self.witness, id, before, query, index, reply)
     }
 
     /// A client is told that its request certainly had no effect.

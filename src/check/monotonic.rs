@@ -1,4 +1,4 @@
-//! What may only grow (paper Figure 2; `docs/decisions.md`, 17).
+//! What may only grow (paper Figure 2).
 //!
 //! Across restarts: term, the vote within a term, the number of the life. Within one life also: commit, applied, durable
 //! prefix of what is committed.

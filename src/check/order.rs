@@ -1,4 +1,4 @@
-//! How the places of one log lie to each other (paper Figure 2; `docs/decisions.md`, 9).
+//! How the places of one log lie to each other (paper Figure 2).
 //!
 //! `first ≤ snapshot + 1`, `snapshot ≤ applied ≤ commit ≤ last`, `applied ≤ durable`, and for a leader's followers
 //! `match < next ≤ last + 1`.

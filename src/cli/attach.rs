@@ -19,8 +19,8 @@ use crate::control::words;
 #[derive(Clone, Debug, Args)]
 #[command(max_term_width = 100)]
 pub struct AttachArguments {
-    /// Where some of the nodes listen to consoles; one is enough, the others are found from it [env: RAFT_TUI_ENDPOINTS]
-    /// [default: those of the context]
+    /// Where some of the nodes listen to consoles; one is enough, the others are found from it
+    /// [env: `RAFT_TUI_ENDPOINTS`] [default: those of the context]
     #[arg(value_name = "HOST:PORT", value_delimiter = ',')]
     pub addresses: Vec<String>,
 

@@ -27,7 +27,7 @@ use crate::transport::tls::Tls;
 /// How to get to a cluster, and as whom.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Way {
-    /// A name given with `raft-tui context set` [env: RAFT_TUI_CONTEXT] [default: the one in use]
+    /// A name given with `raft-tui context set` [env: `RAFT_TUI_CONTEXT`] [default: the one in use]
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
 

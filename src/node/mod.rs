@@ -20,6 +20,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::machine::{Frozen, StateMachine};
+use crate::mutants;
 use crate::raft::{
     Cause, ChunkRequest, Digest, Effects, Envelope, Event, Index, Input, LogPosition, Message, Persist, Proposal, Raft,
     Send, SnapshotMeta, SnapshotRequest, Status, SyncPoint, Ticket,
@@ -213,6 +214,13 @@ impl Node {
     #[must_use]
     pub fn machine(&self) -> &dyn StateMachine {
         &*self.machine
+    }
+
+    /// Answers from what is applied here, asking nobody: perhaps stale, never what is not committed.
+    #[must_use]
+    pub fn read_local(&self, query: &[u8]) -> ClientOutcome {
+        let index = if mutants::on("L01") { self.raft.status().commit } else { self.applied() };
+        ClientOutcome::Value { index, reply: self.machine.query(query) }
     }
 
     /// What caused the messages that the last turn emitted, one after another.

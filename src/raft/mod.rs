@@ -48,6 +48,7 @@ pub use interface::{
     SnapshotRequest,
 };
 pub use message::{Envelope, Message, MessageKind, SnapshotMeta};
+pub use read::READS_WAITING_MAX;
 pub use status::{PeerStatus, Role, Status, TermRun};
 pub use types::{Digest, Epoch, HardState, Index, LogPosition, NodeId, SyncPoint, Term, Ticket, Ticks};
 
@@ -562,7 +563,7 @@ impl Raft {
             return self.effects.replies.push((proposal.ticket, Outcome::NotLeader { leader: leader_id }));
         };
         let uncommitted_bytes = leader.uncommitted_bytes;
-        if uncommitted_bytes >= self.options.uncommitted_bytes_max {
+        if uncommitted_bytes >= self.options.uncommitted_bytes_max && !mutants::on("B02") {
             return self.effects.replies.push((proposal.ticket, Outcome::Busy { uncommitted_bytes }));
         }
         let position = self.append(EntryKind::Command, proposal.proposed_at_us, proposal.command);

@@ -16,8 +16,8 @@ use super::types::{Epoch, Index, NodeId, Ticket, Ticks};
 use super::{Raft, RoleState};
 use crate::mutants;
 
-/// Most reads that wait in one node.
-const WAITING_MAX: usize = 65_536;
+/// Most reads of a node's own clients that wait in it, and most that wait in a leader.
+pub const READS_WAITING_MAX: usize = 65_536;
 
 #[derive(Clone, Debug)]
 struct Asked {
@@ -53,7 +53,7 @@ pub(super) struct FollowerReads {
 impl Raft {
     pub(super) fn on_read(&mut self, ticket: Ticket) {
         let leader = self.leader;
-        if self.pending_reads() >= WAITING_MAX {
+        if self.pending_reads() >= READS_WAITING_MAX {
             return self.effects.replies.push((ticket, Outcome::ReadAborted { leader }));
         }
         if let RoleState::Leader(state) = &mut self.role {
@@ -80,7 +80,7 @@ impl Raft {
     pub(super) fn on_read_index(&mut self, from: NodeId, ticket: Ticket) {
         let Some(epoch) = self.epochs.get(&from).copied() else { return };
         if let RoleState::Leader(leader) = &mut self.role
-            && leader.reads.waiting() < WAITING_MAX
+            && leader.reads.waiting() < READS_WAITING_MAX
         {
             leader.reads.unstarted.push(Asked { by: Some((from, epoch)), ticket });
         }

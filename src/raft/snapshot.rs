@@ -160,7 +160,7 @@ impl Raft {
         self.emit(EventKind::SnapshotTaken { last: meta.last, size_bytes: meta.size_bytes });
         let mut keep_from = Index(meta.last.index.0.saturating_sub(self.options.keep_entries));
         // What a follower that answers still lacks is cheaper sent than the snapshot, as long as it weighs less.
-        if self.log.bytes() < meta.size_bytes {
+        if self.log.bytes() < meta.size_bytes || mutants::on("B03") {
             keep_from = keep_from.min(self.needed_from());
         }
         self.pending_write.snapshot = Some(PersistSnapshot { meta: meta.clone(), body: None, discard_log: false });

@@ -11,6 +11,7 @@
 //! | `host.rs` | a machine: node, disk, writer, lives |
 //! | `nemesis.rs` | doing faults and undoing them |
 //! | `workload.rs` | clients |
+//! | `glances.rs` | clients that look at what one node has |
 //! | `liveness.rs` | the healing and what must follow it |
 //! | `marks.rs` | what must happen sometimes |
 //! | `trace.rs` | what happened, a line an event; what each node did, for programs |
@@ -22,6 +23,7 @@
 //! Not here: what is right (`check/`), the command line (`cli/sim.rs`).
 
 pub mod fault;
+mod glances;
 mod history;
 mod host;
 mod liveness;

@@ -3,6 +3,8 @@
 //! The properties were named before the variants ran. A variant that is found by another one, or not at all, is a hole in
 //! the judge or in what the simulator does to a cluster.
 //!
+//! What lies below the simulated disks, bytes of files, is tried by tests instead ([`OF_FILES`]).
+//!
 //! Kept true: every variant that asks `mutants::on` is listed here, and the other way round.
 //! Not here: the broken lines themselves (search for `mutants::on`).
 
@@ -24,8 +26,9 @@ const fn mutant(name: &'static str, what: &'static str, found_by: &'static [Prop
 }
 
 use Property::{
-    Assertion, CommitOnQuorum, CommittedImmutable, Durability, ElectionSafety, Evidence, LeaderCompleteness,
-    Linearizability, Liveness, LogMatching, Monotonic, Order, Outcomes, Promise, Snapshots, StateMachineSafety,
+    Assertion, Bounds, CommitOnQuorum, CommittedImmutable, Durability, ElectionSafety, Evidence, LeaderCompleteness,
+    Linearizability, Liveness, LocalReads, LogMatching, Monotonic, Order, Outcomes, Promise, Snapshots,
+    StateMachineSafety,
 };
 
 /// All of them.
@@ -64,12 +67,13 @@ pub const MUSEUM: &[Mutant] = &[
     mutant(
         "M46",
         "applying depends on where the machine lies in memory",
-        &[StateMachineSafety, Linearizability, Snapshots, Evidence],
+        &[StateMachineSafety, Linearizability, LocalReads, Snapshots, Evidence],
     ),
     mutant("M47", "pieces of two snapshots are mixed", &[Snapshots]),
     mutant("M48", "a client is answered when its entry is appended", &[Outcomes]),
     mutant("M49", "a time-out is told as a failure", &[Outcomes]),
     mutant("M51", "entries are durable before their term", &[Monotonic, Promise, Durability]),
+    mutant("M53", "a log that ends before its mark is taken as whole", &[Durability]),
     mutant("M54", "a failed sync counts as done", &[Promise, Durability]),
     mutant("M55", "a full disk is ignored", &[Durability, Assertion]),
     mutant("M57", "a crash between removing and adding leaves a gap", &[Durability, Order]),
@@ -77,6 +81,47 @@ pub const MUSEUM: &[Mutant] = &[
     mutant("M67", "match_index outlives a follower's life", &[CommitOnQuorum, Liveness]),
     mutant("Q01", "a node in quarantine votes", &[LeaderCompleteness]),
     mutant("Q02", "acknowledgements from quarantine count", &[CommitOnQuorum]),
+    mutant("L01", "a local read names an index that is not applied yet", &[LocalReads]),
+    mutant("B01", "the window to a follower is never full", &[Bounds]),
+    mutant("B02", "proposals are never refused", &[Bounds]),
+    mutant("B03", "a log keeps what any follower lacks, however heavy it is", &[Bounds]),
+];
+
+/// A broken variant of what is written into files.
+#[derive(Clone, Copy, Debug)]
+pub struct FileMutant {
+    /// Its name.
+    pub name: &'static str,
+    /// What is wrong with it.
+    pub what: &'static str,
+    /// The tests that must fail with it.
+    pub found_by: &'static [&'static str],
+}
+
+/// All of those, and M53 once more, on real folders.
+pub const OF_FILES: &[FileMutant] = &[
+    FileMutant {
+        name: "M52",
+        what: "a damaged page of fence or mark is read as a whole one",
+        found_by: &[
+            "pure::storage_crash_points::one_rotten_slot_of_the_fence_is_harmless_at_every_step",
+            "pure::fuzz_fence::what_a_fence_promised_outlives_crashes_and_one_bad_slot",
+            "pure::fuzz_fence::two_bad_slots_are_amnesia",
+        ],
+    },
+    FileMutant {
+        name: "M53",
+        what: "a log that ends before its mark is taken as whole",
+        found_by: &["threads::storage_torture::no_rot_is_silent"],
+    },
+    FileMutant {
+        name: "M56",
+        what: "a folder is not synced after a file got its name",
+        found_by: &[
+            "pure::storage_crash_points::a_crash_leaves_the_fence_as_it_was_or_as_it_was_to_be",
+            "pure::storage_crash_points::a_snapshot_file_is_whole_or_not_there",
+        ],
+    },
 ];
 
 /// Numbers without a variant here, and why.
@@ -86,6 +131,9 @@ pub const ABSENT: &[(&str, &str)] = &[
     ("M30–M39", "there are no membership changes yet, and store ids are checked by folders"),
     ("M44, M50", "there are no sessions yet"),
     ("M45", "the machine lives in memory: applied index and state are one"),
-    ("M52, M53, M56, M59", "bytes of fjall and folders: judged by the torture of real folders"),
+    (
+        "M59",
+        "an empty keyspace in place of a missing one is no bug: bounds and mark tell of the loss, and it is quarantined",
+    ),
     ("M60–M66", "handshake, console, chaos and version gates: not in the simulator"),
 ];

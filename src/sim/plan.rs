@@ -41,6 +41,7 @@ pub(super) enum Concern {
     Timing = 7,
     Nodes = 8,
     Healing = 9,
+    LocalReads = 10,
 }
 
 /// What may be fixed instead of drawn.

@@ -121,6 +121,12 @@ impl Workload {
         self.answered
     }
 
+    /// A key that is being used, by its place and kind.
+    pub(super) fn key(&self, slot: u64, letter: char) -> Bytes {
+        let generation = self.used[slot as usize] / OPERATIONS_A_KEY;
+        Bytes::from(format!("{letter}{slot}.{generation}"))
+    }
+
     /// Writes of the client that looks whether the cluster works again.
     pub(super) fn probes_answered(&self) -> u64 {
         self.probe_answered
@@ -128,12 +134,10 @@ impl Workload {
 
     fn draw(&mut self, plan: &Plan) -> Ask {
         let operation = self.asked;
-        let slot = self.luck.below(plan.keys) as usize;
-        self.used[slot] += 1;
-        let generation = self.used[slot] / OPERATIONS_A_KEY;
+        let slot = self.luck.below(plan.keys);
+        self.used[slot as usize] += 1;
         let number = self.luck.chance(1, 4);
-        let letter = if number { 'c' } else { 'k' };
-        let key = Bytes::from(format!("{letter}{slot}.{generation}"));
+        let key = self.key(slot, if number { 'c' } else { 'k' });
         let mut value = format!("v{operation}").into_bytes();
         if plan.value_bytes > 0 {
             value.resize(value.len().max(self.luck.below(plan.value_bytes) as usize), b'.');

@@ -9,6 +9,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::glances::Glances;
 use super::history::{HistorySink, Scribe};
 use super::host::Host;
 use super::liveness::Healing;
@@ -78,6 +79,7 @@ pub(super) enum Happening {
     Act {
         client: usize,
     },
+    Glance,
     Arrive {
         operation: u64,
         host: usize,
@@ -131,6 +133,7 @@ pub struct World<'a> {
     pub(super) node_traces: Option<NodeTraces<'a>>,
     pub(super) scribe: Scribe<'a>,
     pub(super) workload: Workload,
+    pub(super) glances: Glances,
     pub(super) healing: Healing,
     /// Rises when all faults end at once: what would have ended one of them later is void.
     pub(super) era: u64,
@@ -157,12 +160,13 @@ impl<'a> World<'a> {
             hosts,
             net: Faults::new(plan.luck(Concern::Network).next_u64(), rules),
             timing: plan.luck(Concern::Timing),
-            judge: Judge::new(configuration, plan.beyond_model),
+            judge: Judge::new(configuration, plan.beyond_model).with_bounds(&plan.options),
             marks: Marks::default(),
             trace: Trace::new(sink),
             node_traces: None,
             scribe: Scribe::default(),
             workload: Workload::new(&plan),
+            glances: Glances::new(&plan),
             healing: Healing::new(&plan),
             era: 0,
             faults: 0,
@@ -226,6 +230,7 @@ impl<'a> World<'a> {
             let at_us = self.plan.faults[place].at_us;
             self.after(at_us, Happening::Fault { place });
         }
+        self.glance_later();
         self.after(self.plan.safety_us, Happening::EndOfSafety);
         while let Some(Reverse((at_us, number, slot))) = self.queue.pop() {
             let Some(happening) = self.slots[slot as usize].take() else { continue };
@@ -311,6 +316,7 @@ impl<'a> World<'a> {
                 self.act(client);
                 Ok(())
             }
+            Happening::Glance => self.glance(),
             Happening::Arrive { operation, host } => self.arrive(operation, host),
             Happening::Hear { operation, heard } => self.hear(operation, heard),
             Happening::GiveUp { operation } => self.give_up(operation),

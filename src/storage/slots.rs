@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::StorageError;
 use super::files::{Doing, Files, Handle, read_full, write_whole};
+use crate::mutants;
 
 /// Size of a slot in bytes.
 pub const SLOT_BYTES: usize = 4096;
@@ -119,7 +120,8 @@ pub(super) fn encode(magic: Magic, format: u32, number: u64, payload: &[u8]) -> 
 
 fn decode(magic: Magic, page: &[u8; SLOT_BYTES], path: &Path) -> Result<Option<Slot>, StorageError> {
     let (body, checksum) = page.split_at(SLOT_BYTES - CHECKSUM_BYTES);
-    if body[..8] != magic || xxh3_128(body).to_le_bytes() != *checksum {
+    let whole = xxh3_128(body).to_le_bytes() == *checksum || mutants::on("M52");
+    if body[..8] != magic || !whole {
         return Ok(None);
     }
     let four = |at: usize| u32::from_le_bytes([body[at], body[at + 1], body[at + 2], body[at + 3]]);

@@ -76,8 +76,8 @@ pub enum Headless {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Which cluster")]
 pub struct Endpoints {
-    /// Control addresses of its nodes; one is enough. `lab:3` is a new cluster in this process, to try things out [env:
-    /// RAFT_TUI_ENDPOINTS]
+    /// Control addresses of its nodes; one is enough. `lab:3` is a new cluster in this process, to try things out
+    /// [env: `RAFT_TUI_ENDPOINTS`]
     #[arg(long, alias = "endpoint", value_name = "ADDR,…", value_delimiter = ',')]
     pub endpoints: Vec<String>,
 

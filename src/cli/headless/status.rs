@@ -438,7 +438,7 @@ impl Node {
             seen_us: reach.and_then(|reach| reach.age_us).map(N),
             round_trip_us: reach.and_then(|reach| reach.round_trip_us).map(N),
             program: reach.and_then(|reach| said(&reach.version)),
-            chaos: reach.map_or((view.held == Held::Lab).then_some(true), |reach| reach.chaos),
+            chaos: reach.map_or_else(|| (view.held == Held::Lab).then_some(true), |reach| reach.chaos),
             known: Some(if is_known(node) { Known::of(view, node) } else { Known::default() }),
         }
     }

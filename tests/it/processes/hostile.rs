@@ -494,7 +494,8 @@ async fn who_knows_the_clusters_id_is_not_yet_one_of_its_nodes() {
     for number in 100..150 {
         claim(port, Hello { from: NodeId(number), ..good.clone() }).await;
     }
-    assert!(watch(controls[0]).await.alarms.len() <= 6);
+    // Names are theirs to choose: four strangers are told, and four troubles in each of two peers' names.
+    assert!(watch(controls[0]).await.alarms.len() <= 12);
     claim(port, Hello { from: NodeId(9), ..good.clone() }).await;
     claim(port, Hello { from: NodeId(1), ..good.clone() }).await;
     let after = watch(controls[0]).await;

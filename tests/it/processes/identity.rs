@@ -81,11 +81,13 @@ impl Cluster {
         })
     }
 
-    /// `check` warns, in these words.
+    /// `check` warns, in these words: once there is a leader, should the one who led be shut out.
     fn is_warned(&self, words: &str) {
-        let output = ask("check", &self.controls(), &["--expect", "3"]);
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.code() == Some(3) && said.contains(words), "{said}");
+        until(words, || {
+            let output = ask("check", &self.controls(), &["--expect", "3"]);
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            (output.status.code() == Some(3) && said.contains(words)).then_some(())
+        });
     }
 }
 

@@ -10,6 +10,8 @@ mod hostile;
 mod identity;
 mod kill;
 mod memory;
+#[cfg(feature = "mutants")]
+mod museum;
 mod nemesis;
 mod netns;
 mod node;

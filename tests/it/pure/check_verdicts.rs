@@ -4,11 +4,13 @@ use bytes::Bytes;
 use raft_tui::check::wing_gong::{Act, Found, Operation, search};
 use raft_tui::check::{Judge, Property, Verdict};
 use raft_tui::machine::kv::{KvCommand, KvQuery, KvReply};
+use raft_tui::raft::event::Mode;
 use raft_tui::raft::message::{AppendEntriesReply, AppendOutcome};
 use raft_tui::raft::rng::Rng;
 use raft_tui::raft::{
     Base, Cause, Configuration, Digest, Entry, EntryKind, Envelope, Epoch, Event, EventKind, HardState, Index,
-    LogPosition, Message, NodeId, Persist, Recovered, SyncPoint, Term,
+    LogPosition, Message, NodeId, Options, PeerStatus, Persist, READS_WAITING_MAX, Raft, Recovered, Role,
+    SnapshotRequest, Status, SyncPoint, Term,
 };
 
 const STEPS: usize = 100_000;
@@ -320,6 +322,160 @@ fn a_read_may_not_be_older_than_what_had_returned() {
     assert_eq!(broken(told.judge.read(9, &query, Index(1), &stale)), Some(Property::Linearizability));
     told.judge.invoked(10, None);
     told.judge.read(10, &query, Index(1), &KvReply::Value(Some(value("v"))).encode()).expect("right");
+}
+
+#[test]
+fn a_local_read_tells_what_its_node_has_applied_and_does_not_go_back() {
+    let mut told = Told::new();
+    told.elect();
+    let command = command();
+    told.judge.invoked(7, Some(&command.encode()));
+    for id in [1, 2] {
+        told.ask(id, None, vec![entry(Digest(0), 1, 1, Some(&command))]).expect("appended");
+        told.sync(id).expect("synced");
+    }
+    let query = KvQuery::Get { key: value("k") };
+    let (old, new) = (KvReply::Value(None).encode(), KvReply::Value(Some(value("v"))).encode());
+    let reads =
+        |judge: &mut Judge, index, reply: &[u8]| broken(judge.local_read(NodeId(1), &query, Index(index), reply));
+    assert_eq!(reads(&mut told.judge.clone(), 1, &new), Some(Property::LocalReads), "not committed");
+    told.commit(1, 1).expect("committed");
+    assert_eq!(reads(&mut told.judge.clone(), 1, &new), Some(Property::LocalReads), "not applied");
+    assert_eq!(reads(&mut told.judge.clone(), 0, &new), Some(Property::LocalReads), "what comes after");
+    let mut fresh = told.judge.clone();
+    fresh.booted(NodeId(3), &Recovered { epoch: Epoch(2), ..Recovered::default() }).expect("a second life");
+    assert_eq!(broken(fresh.local_read(NodeId(3), &query, Index(0), &old)), None, "as old as its node is behind");
+    told.judge.event(NodeId(1), &event(1, EventKind::Applied { index: Index(1) })).expect("applied");
+    assert_eq!(reads(&mut told.judge.clone(), 1, &old), Some(Property::LocalReads), "another state");
+    assert_eq!(reads(&mut told.judge, 1, &new), None);
+    assert_eq!(reads(&mut told.judge, 0, &old), Some(Property::LocalReads), "back again");
+}
+
+// A leader and its follower n2, told to a judge that knows the bounds.
+fn bounded() -> (Judge, Status) {
+    let mut options = Options::new(NodeId(1), Configuration::first(3));
+    (options.window_messages, options.window_bytes, options.append_bytes_max) = (2, 1_000, 100);
+    (options.uncommitted_bytes_max, options.snapshot_entries, options.keep_entries) = (500, 10, 3);
+    let mut judge = Judge::new(Configuration::first(3), false).with_bounds(&options);
+    let recovered = Recovered { epoch: Epoch(1), ..Recovered::default() };
+    judge.booted(NodeId(1), &recovered).expect("a first life");
+    let mut status = Raft::new(options, recovered, 1).status();
+    status.peers = vec![PeerStatus {
+        id: NodeId(2),
+        match_index: Index(0),
+        next_index: Index(1),
+        mode: Mode::Replicate,
+        in_flight_messages: 0,
+        in_flight_bytes: 0,
+        silent_ticks: 0,
+        snapshot: None,
+        counted: true,
+    }];
+    judge.told(NodeId(1), &status, false).expect("nothing is held");
+    (judge, status)
+}
+
+fn holds(change: impl FnOnce(&mut Status)) -> Option<Property> {
+    let (mut judge, mut status) = bounded();
+    change(&mut status);
+    broken(judge.told(NodeId(1), &status, false))
+}
+
+#[test]
+fn what_is_in_flight_and_what_waits_is_bounded() {
+    let in_flight = |messages, bytes, mode| {
+        holds(|status| {
+            let peer = &mut status.peers[0];
+            (peer.in_flight_messages, peer.in_flight_bytes, peer.mode) = (messages, bytes, mode);
+        })
+    };
+    assert_eq!(in_flight(2, 1_100, Mode::Replicate), None);
+    assert_eq!(in_flight(3, 1_000, Mode::Replicate), Some(Property::Bounds));
+    assert_eq!(in_flight(2, 1_101, Mode::Replicate), Some(Property::Bounds));
+    assert_eq!(in_flight(1, 10, Mode::Probe), Some(Property::Bounds));
+    assert_eq!(holds(|status| status.pending_reads = 2 * READS_WAITING_MAX), None);
+    assert_eq!(holds(|status| status.pending_reads = 2 * READS_WAITING_MAX + 1), Some(Property::Bounds));
+}
+
+#[test]
+fn what_a_leader_has_not_committed_is_bounded_but_for_what_it_inherits() {
+    let leads = |first: u64, then: u64| {
+        let (mut judge, mut status) = bounded();
+        judge.asked(NodeId(1), &persist(1, None, vec![entry(Digest(0), 1, 1, None)])).expect("appended");
+        let largest = entry(Digest(0), 1, 1, None).cost_bytes();
+        (status.role, status.hard_state, status.last) = (Role::Leader, hard(1, 1), LogPosition::new(1, 1));
+        status.uncommitted_bytes = first + largest;
+        judge.told(NodeId(1), &status, false).expect("whatever it inherits");
+        status.uncommitted_bytes = then + largest;
+        broken(judge.told(NodeId(1), &status, true))
+    };
+    assert_eq!(leads(0, 500), None);
+    assert_eq!(leads(0, 501), Some(Property::Bounds));
+    assert_eq!(leads(900, 800), None);
+    assert_eq!(leads(900, 901), Some(Property::Bounds));
+    assert_eq!(
+        holds(|status| (status.role, status.uncommitted_bytes) = (Role::Leader, 1)),
+        Some(Property::Bounds),
+        "all is committed, and it counts something"
+    );
+}
+
+/// n1 leads and has applied twelve entries, of which ten are enough for a snapshot.
+fn applied_twelve() -> (Judge, Status) {
+    let (_, mut status) = bounded();
+    let mut options = Options::new(NodeId(1), Configuration::first(3));
+    (options.snapshot_entries, options.keep_entries) = (10, 3);
+    let mut told = Told::new();
+    told.judge = told.judge.with_bounds(&options);
+    told.elect();
+    let mut before = Digest(0);
+    for index in 1..=12 {
+        let next = entry(before, index, 1, None);
+        before = next.chain;
+        for id in [1, 2] {
+            told.ask(id, None, vec![next.clone()]).expect("appended");
+            told.sync(id).expect("synced");
+        }
+    }
+    told.commit(1, 12).expect("committed");
+    told.judge.event(NodeId(1), &event(1, EventKind::Applied { index: Index(12) })).expect("applied");
+    (status.role, status.hard_state, status.last) = (Role::Leader, hard(1, 1), LogPosition::new(12, 1));
+    (status.durable, status.commit, status.applied) = (Index(12), Index(12), Index(12));
+    let peer = &mut status.peers[0];
+    (peer.match_index, peer.next_index) = (Index(12), Index(13));
+    (told.judge, status)
+}
+
+#[test]
+fn a_log_does_not_grow_without_a_snapshot_and_goes_when_there_is_one() {
+    let (judge, status) = applied_twelve();
+    let told = |judge: &Judge, status: &Status| broken(judge.clone().told(NodeId(1), status, true));
+    assert_eq!(told(&judge, &status), Some(Property::Bounds), "no snapshot is taken");
+    let sends = |mode| {
+        let mut status = status.clone();
+        status.peers[0].mode = mode;
+        status
+    };
+    assert_eq!(told(&judge, &sends(Mode::Snapshot)), None, "one is being sent");
+    assert_eq!(told(&judge, &sends(Mode::Probe)), Some(Property::Bounds));
+    let (mut taking, last) = (judge, status.last);
+    let chain = (1..=12).fold(Digest(0), |before, index| entry(before, index, 1, None).chain);
+    let configuration = Configuration::first(3);
+    let request = SnapshotRequest { last, chain, configuration, proposed_at_us: 0 };
+    taking.snapshot(NodeId(1), &request, status.digest).expect("taken");
+    assert_eq!(told(&taking, &status), None, "it is being taken");
+    taking.event(NodeId(1), &event(1, EventKind::SnapshotTaken { last, size_bytes: 1_000 })).expect("taken");
+    let keeps = |lacks, log_bytes, silent_ticks| {
+        let mut status = Status { snapshot: last.index, log_bytes, ..status.clone() };
+        let peer = &mut status.peers[0];
+        (peer.match_index, peer.silent_ticks) = (Index(lacks), silent_ticks);
+        told(&taking, &status)
+    };
+    // Entries of twelve that the judge saw in this very turn weigh something too.
+    assert_eq!(keeps(3, 900, 0), None, "a follower that answers lacks them");
+    assert_eq!(keeps(12, 900, 0), Some(Property::Bounds), "nobody lacks them");
+    assert_eq!(keeps(3, 900, 15), Some(Property::Bounds), "who lacks them does not answer");
+    assert_eq!(keeps(3, 5_000, 0), Some(Property::Bounds), "they weigh more than the snapshot");
 }
 
 /// All orders, one after another, without any thought.

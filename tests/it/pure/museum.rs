@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use raft_tui::sim::museum::MUSEUM;
+use raft_tui::sim::museum::{MUSEUM, OF_FILES};
 
 fn asked(folder: &Path, names: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).expect("a folder of the source").flatten() {
@@ -22,15 +22,18 @@ fn asked(folder: &Path, names: &mut BTreeSet<String>) {
 fn every_broken_line_has_its_place_in_the_museum() {
     let mut names = BTreeSet::new();
     asked(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
-    let shown: BTreeSet<String> = MUSEUM.iter().map(|mutant| mutant.name.to_owned()).collect();
-    assert_eq!(names, shown);
-    assert_eq!(shown.len(), MUSEUM.len(), "a name is used twice");
+    let simulated: BTreeSet<&str> = MUSEUM.iter().map(|mutant| mutant.name).collect();
+    let of_files: BTreeSet<&str> = OF_FILES.iter().map(|mutant| mutant.name).collect();
+    assert_eq!(names, simulated.union(&of_files).map(|name| (*name).to_owned()).collect());
+    assert_eq!((simulated.len(), of_files.len()), (MUSEUM.len(), OF_FILES.len()), "a name is used twice");
     assert!(MUSEUM.iter().all(|mutant| !mutant.found_by.is_empty()));
+    assert!(OF_FILES.iter().all(|mutant| !mutant.found_by.is_empty()));
 }
 
 /// Without the feature nobody can choose one.
 #[cfg(not(feature = "mutants"))]
 #[test]
 fn a_program_for_people_has_no_broken_lines() {
-    assert!(MUSEUM.iter().all(|mutant| !raft_tui::mutants::on(mutant.name)));
+    let names = MUSEUM.iter().map(|mutant| mutant.name).chain(OF_FILES.iter().map(|mutant| mutant.name));
+    assert!(names.into_iter().all(|name| !raft_tui::mutants::on(name)));
 }

@@ -12,6 +12,7 @@ use raft_tui::storage::snapshots::SnapshotFiles;
 use raft_tui::storage::{Snapshots, StorageError};
 
 use crate::support::logs::{Log, hard, identity};
+use crate::support::museum;
 use crate::support::recorded_files::RecordedFiles;
 
 fn path() -> &'static Path {
@@ -43,6 +44,7 @@ fn fence_lives(files: &RecordedFiles) -> Vec<(usize, FenceRecord)> {
 
 #[test]
 fn a_crash_leaves_the_fence_as_it_was_or_as_it_was_to_be() {
+    museum::enter();
     let files = RecordedFiles::default();
     let states = fence_lives(&files);
     let mut tried = 0;
@@ -121,12 +123,14 @@ fn a_power_cut_after_the_death_of_the_process_leaves_a_mark() {
 
 #[test]
 fn one_rotten_slot_of_the_fence_is_harmless_at_every_step() {
+    museum::enter();
     let files = RecordedFiles::default();
     let states = fence_lives(&files);
     for (steps, promised) in states {
         for crashed in files.crashes(steps) {
-            for slot in 0..2 {
-                crashed.rot(path(), slot * 4096 + 50);
+            // In the record, and in the zeros behind it.
+            for (slot, at) in [(0, 30), (1, 30), (0, 600), (1, 600)] {
+                crashed.rot(path(), slot * 4096 + at);
                 assert_eq!(open_fence(&crashed).expect("opened").record(), &promised);
             }
         }
@@ -252,6 +256,7 @@ fn a_mark_survives_crashes_of_several_lives() {
 
 #[test]
 fn a_snapshot_file_is_whole_or_not_there() {
+    museum::enter();
     let mut log = Log::default();
     log.append(1, 9, 4);
     let body = vec![7_u8; 100_000];

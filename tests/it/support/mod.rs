@@ -11,6 +11,7 @@ pub mod histories;
 pub mod laws;
 pub mod logs;
 pub mod members;
+pub mod museum;
 pub mod nodes;
 pub mod parts;
 pub mod processes;

@@ -5,6 +5,7 @@ mod cluster_local;
 mod control_client;
 mod control_server;
 mod headless_client;
+mod headless_golden;
 mod headless_load;
 mod headless_status;
 mod mesh;

@@ -13,6 +13,7 @@ use raft_tui::storage::StorageError;
 
 use crate::support::folders::{assert_takes_a_thousand_writes, copy, lived, open, root_folder, tree, try_open, used};
 use crate::support::logs::{Log, put, read_body, write_body};
+use crate::support::museum;
 
 #[derive(Debug, Default)]
 struct Outcomes {
@@ -164,6 +165,7 @@ fn run(count: u64) {
 /// `RAFT_TUI_ROT=4000` makes so many injections in each kind of file; a quarter of that in tables.
 #[test]
 fn no_rot_is_silent() {
+    museum::enter();
     let asked = std::env::var("RAFT_TUI_ROT").ok();
     run(asked.map_or(60, |count| count.parse().expect("RAFT_TUI_ROT is a number")));
 }
