@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use raft_tui::cli::headless::hand::{Asked, Hand};
 use raft_tui::cli::headless::load::{self, LoadArguments};
-use raft_tui::cli::headless::{End, Endpoints, connect};
+use raft_tui::cli::headless::{End, Endpoints, News, connect};
 use raft_tui::cli::way::Way;
 use raft_tui::cluster::{Disks, Spec, local};
 use raft_tui::control::client::{Line, LineSpec};
@@ -330,7 +330,7 @@ async fn fail_over(count: u64, kills: u64) -> Spread {
 async fn connect_when_up(endpoints: &Endpoints) -> (raft_tui::cluster::Session, raft_tui::cluster::Guard) {
     let started = Instant::now();
     loop {
-        match connect(endpoints, Access::Operator, false).await {
+        match connect(endpoints, Access::Operator, News::default()).await {
             Ok(connected) => return connected,
             Err(error) => assert!(started.elapsed() < PATIENCE, "no node is reached: {error}"),
         }

@@ -136,7 +136,9 @@ fn offence(speaker: Speaker, bytes: &[u8]) -> Option<String> {
     let mut whole = Allowed::new(speaker);
     whole.read(bytes);
     let mut single = Allowed::new(speaker);
-    bytes.iter().for_each(|byte| single.read(&[*byte]));
+    for byte in bytes {
+        single.read(&[*byte]);
+    }
     let offence = whole.take_offence();
     assert_eq!(single.take_offence(), offence);
     offence
