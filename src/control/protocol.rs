@@ -208,6 +208,16 @@ pub struct Standing {
     pub role: Role,
 }
 
+impl Standing {
+    /// Whether what was decided on these facts may be done now: in the same life, and the node leads as it did. A follower
+    /// is one in any term.
+    #[must_use]
+    pub fn holds(self, now: Self) -> bool {
+        let led = |standing: Self| (standing.role == Role::Leader).then_some(standing.term);
+        (self.epoch, led(self)) == (now.epoch, led(now))
+    }
+}
+
 /// What can be asked of one node. What it takes is in `access.rs`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Wish {

@@ -262,9 +262,10 @@ impl Hub {
         Members::new(self.members(), self.nodes.leader())
     }
 
-    /// The nodes that were chosen, with the facts on which. Whoever says `all` means them whatever they are.
+    /// The nodes that were chosen, with the facts on which. Whoever says `all` means them whatever they are, and to the
+    /// console's own cluster nothing is done by others.
     fn decided_on(&self, target: Target, nodes: &[NodeId]) -> BTreeMap<NodeId, Standing> {
-        let nodes = if target == Target::All { &[] } else { nodes };
+        let nodes = if target == Target::All || self.supervisor.is_some() { &[] } else { nodes };
         nodes.iter().filter_map(|node| Some((*node, self.nodes.standing(*node)?))).collect()
     }
 

@@ -316,7 +316,7 @@ impl Desk {
         access::check(wish, guest.access, self.spec.keys, armed.as_ref(), now_ms).map_err(|why| why.to_string())?;
         let Some(decided_on) = decided_on else { return Ok(()) };
         match self.spec.node.standing() {
-            Some((now, leader)) if now != decided_on => Err(changed(self.spec.id, decided_on, now, leader)),
+            Some((now, leader)) if !decided_on.holds(now) => Err(changed(self.spec.id, decided_on, now, leader)),
             Some(_) => Ok(()),
             None => Err(format!("{} is opening its store; look again", self.spec.id)),
         }
@@ -501,7 +501,7 @@ fn changed(id: NodeId, was: Standing, now: Standing, leader: Option<NodeId>) -> 
         return format!("{id} has started again since (life {} now): look, then decide anew", now.epoch);
     }
     let is = match (now.role, leader) {
-        (Role::Leader, _) => "it leads".to_owned(),
+        (Role::Leader, _) => "it leads now".to_owned(),
         (Role::Follower, Some(leader)) => format!("it follows {leader}"),
         (Role::Follower, None) => "it follows nobody".to_owned(),
         (Role::PreCandidate | Role::Candidate, _) => "it campaigns".to_owned(),

@@ -9,7 +9,7 @@ use raft_tui::control::access::ChaosKeys;
 use raft_tui::control::audit::{self, Audit};
 use raft_tui::control::operation::Access;
 use raft_tui::control::protocol::{Detail, FromConsole, FromNode, Refusal, Reply, Standing, Wish};
-use raft_tui::raft::{Index, NodeId, Role, Term};
+use raft_tui::raft::{Epoch, Index, NodeId, Role, Term};
 use raft_tui::transport::net::Wire;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Notify;
@@ -250,7 +250,17 @@ async fn what_was_decided_on_old_facts_is_refused_with_the_new_ones() {
     let why = "n3 no longer leads: it follows n1 in term 8".to_owned();
     assert_eq!(refused, Reply::Refused { why });
     assert!(lock(&stand.node.submitted).is_empty());
-    assert!(matches!(console.ask_as(2, Some(follows()), set("SET a 1")).await, Reply::Applied { .. }));
+    let other_life = Standing { epoch: Epoch(9), ..follows() };
+    let refused = console.ask_as(2, Some(other_life), set("SET a 1")).await;
+    assert!(matches!(&refused, Reply::Refused { why } if why.contains("has started again")), "{refused:?}");
+    assert!(lock(&stand.node.submitted).is_empty());
+    // A follower is one in any term, and while it campaigns.
+    let campaigned = Standing { term: Term(7), role: Role::Candidate, ..follows() };
+    for (request, standing) in [(3, follows()), (4, campaigned)] {
+        assert!(matches!(console.ask_as(request, Some(standing), set("SET a 1")).await, Reply::Applied { .. }));
+    }
+    let leads = |term| Standing { term: Term(term), role: Role::Leader, ..follows() };
+    assert!(leads(8).holds(leads(8)) && !leads(7).holds(leads(8)) && !follows().holds(leads(8)));
 }
 
 #[tokio::test(start_paused = true)]
