@@ -13,7 +13,9 @@
 use super::picture::NodePicture;
 use super::{Property, Verdict, broken};
 use crate::raft::event::Mode;
-use crate::raft::{Entry, Event, EventKind, Index, NodeId, Options, READS_WAITING_MAX, Role, Status, Term, Ticks};
+use crate::raft::{
+    Entry, Event, EventKind, Index, NodeId, Options, PeerStatus, READS_WAITING_MAX, Role, Status, Term, Ticks,
+};
 
 /// What the options allow.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +44,7 @@ impl Bounds {
 }
 
 /// What was seen of one node in this life.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Held {
     /// The largest entry it ever stored.
     largest: u64,
@@ -58,6 +60,8 @@ pub(super) struct Held {
     taken: bool,
     applied: bool,
     sends_snapshot: bool,
+    /// What each follower had at the end of the turn before.
+    had: Vec<(NodeId, Index)>,
 }
 
 impl Held {
@@ -104,6 +108,8 @@ impl Held {
         self.grown(bounds, node, id, status)?;
         (self.stored, self.taken, self.applied) = (0, false, false);
         self.sends_snapshot = status.peers.iter().any(|peer| peer.mode == Mode::Snapshot);
+        self.had.clear();
+        self.had.extend(status.peers.iter().map(|peer| (peer.id, peer.match_index)));
         Ok(())
     }
 
@@ -162,9 +168,13 @@ impl Held {
         }
         let served =
             status.peers.iter().filter(|peer| peer.silent_ticks < bounds.timeout && peer.mode != Mode::Snapshot);
-        let lacks = served.map(|peer| peer.match_index).min().unwrap_or(Index(u64::MAX));
+        // A follower may have got all that it lacked since, in the same turn.
+        let had = |peer: &PeerStatus| {
+            let before = self.had.iter().find(|(id, _)| *id == peer.id);
+            before.map_or(peer.match_index, |(_, had)| peer.match_index.min(*had))
+        };
+        let lacks = served.map(had).min().unwrap_or(Index(u64::MAX));
         let light = status.log_bytes < self.snapshot_bytes + self.stored;
-        // A follower may have got some of it since, in the same turn.
         if light && lacks < status.snapshot {
             return Ok(());
         }
