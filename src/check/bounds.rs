@@ -60,8 +60,8 @@ pub(super) struct Held {
     taken: bool,
     applied: bool,
     sends_snapshot: bool,
-    /// What each follower had at the end of the turn before.
-    had: Vec<(NodeId, Index)>,
+    /// What each follower that is waited for had at the end of the turn before.
+    had: Vec<Index>,
 }
 
 impl Held {
@@ -109,7 +109,7 @@ impl Held {
         (self.stored, self.taken, self.applied) = (0, false, false);
         self.sends_snapshot = status.peers.iter().any(|peer| peer.mode == Mode::Snapshot);
         self.had.clear();
-        self.had.extend(status.peers.iter().map(|peer| (peer.id, peer.match_index)));
+        self.had.extend(awaited(bounds, status).map(|peer| peer.match_index));
         Ok(())
     }
 
@@ -166,14 +166,10 @@ impl Held {
         if !self.taken || kept <= bounds.keep_entries {
             return Ok(());
         }
-        let served =
-            status.peers.iter().filter(|peer| peer.silent_ticks < bounds.timeout && peer.mode != Mode::Snapshot);
-        // A follower may have got all that it lacked since, in the same turn.
-        let had = |peer: &PeerStatus| {
-            let before = self.had.iter().find(|(id, _)| *id == peer.id);
-            before.map_or(peer.match_index, |(_, had)| peer.match_index.min(*had))
-        };
-        let lacks = served.map(had).min().unwrap_or(Index(u64::MAX));
+        // A follower may have got all that it lacked since, or may have fallen silent, in the same turn.
+        let now = awaited(bounds, status).map(|peer| peer.match_index);
+        let before = self.had.iter().copied();
+        let lacks = now.chain(before).min().unwrap_or(Index(u64::MAX));
         let light = status.log_bytes < self.snapshot_bytes + self.stored;
         if light && lacks < status.snapshot {
             return Ok(());
@@ -207,6 +203,12 @@ impl Held {
             )
         })
     }
+}
+
+/// Followers for which entries are kept: they answer, and get no snapshot.
+fn awaited<'a>(bounds: &Bounds, status: &'a Status) -> impl Iterator<Item = &'a PeerStatus> + use<'a> {
+    let timeout = bounds.timeout;
+    status.peers.iter().filter(move |peer| peer.silent_ticks < timeout && peer.mode != Mode::Snapshot)
 }
 
 fn reads(id: NodeId, status: &Status) -> Verdict {
