@@ -73,7 +73,7 @@ const OBSERVATIONS_MAX: usize = 8_192;
 const OWN_ARM: Duration = Duration::from_mins(50);
 
 /// What can be done with a cluster that runs elsewhere.
-const CAPABILITIES: Capabilities = Capabilities {
+pub const CAPABILITIES: Capabilities = Capabilities {
     crash: Can::Yes,
     restart: Can::No("a process elsewhere is started there, on its own machine"),
     pause: Can::No("a process elsewhere is paused there: kill -STOP on its own machine"),

@@ -302,8 +302,8 @@ fn a_command_that_nobody_asked_for_may_not_be_committed() {
     assert_eq!(broken(told.commit(1, 1)), Some(Property::Outcomes));
 }
 
-#[test]
-fn a_read_may_not_be_older_than_what_had_returned() {
+/// Operation 7, a write, is on the disks of a majority.
+fn written() -> (Told, KvCommand) {
     let mut told = Told::new();
     told.elect();
     let command = command();
@@ -312,6 +312,12 @@ fn a_read_may_not_be_older_than_what_had_returned() {
         told.ask(id, None, vec![entry(Digest(0), 1, 1, Some(&command))]).expect("appended");
         told.sync(id).expect("synced");
     }
+    (told, command)
+}
+
+#[test]
+fn a_read_may_not_be_older_than_what_had_returned() {
+    let (mut told, command) = written();
     told.commit(1, 1).expect("committed");
     told.judge.wrote(7, &command.encode(), LogPosition::new(1, 1), &KvReply::Stored.encode()).expect("right");
     let query = KvQuery::Get { key: value("k") };
@@ -326,14 +332,7 @@ fn a_read_may_not_be_older_than_what_had_returned() {
 
 #[test]
 fn a_local_read_tells_what_its_node_has_applied_and_does_not_go_back() {
-    let mut told = Told::new();
-    told.elect();
-    let command = command();
-    told.judge.invoked(7, Some(&command.encode()));
-    for id in [1, 2] {
-        told.ask(id, None, vec![entry(Digest(0), 1, 1, Some(&command))]).expect("appended");
-        told.sync(id).expect("synced");
-    }
+    let (mut told, _) = written();
     let query = KvQuery::Get { key: value("k") };
     let (old, new) = (KvReply::Value(None).encode(), KvReply::Value(Some(value("v"))).encode());
     let reads =

@@ -3,6 +3,7 @@
 //! `INSTA_UPDATE=always cargo test --test it pure::tui_attached` blesses the pictures.
 
 use insta::assert_snapshot;
+use raft_tui::cluster::remote::CAPABILITIES;
 use raft_tui::control::{Access, Answer, Can, ClusterView, Held, Life, Mode as Right, Observation, Operation, Target};
 use raft_tui::raft::NodeId;
 use raft_tui::tui::dialog::Dialog;
@@ -598,7 +599,7 @@ fn a_reason_that_is_begun_too_early_goes_where_it_belongs() {
 
 #[test]
 fn what_cannot_be_done_elsewhere_is_not_hinted_and_said_in_one_line() {
-    let mut screen = Screen::with(80, 24, views::drill(), remote());
+    let mut screen = Screen::with(80, 24, views::drill(), CAPABILITIES);
     assert!(!screen.shows(&["r restart"]) && screen.shows(&["c crash"]), "{}", screen.picture());
     for key in ["r", "P", " "] {
         screen.keys(if key == " " { "<space>" } else { key });
@@ -607,19 +608,6 @@ fn what_cannot_be_done_elsewhere_is_not_hinted_and_said_in_one_line() {
     let mut confirm = armed("3c");
     assert!(confirm.shows(&["until somebody starts it again on its own machine"]), "{}", confirm.picture());
     confirm.keys("<esc>");
-}
-
-fn remote() -> raft_tui::control::Capabilities {
-    raft_tui::control::Capabilities {
-        crash: Can::Yes,
-        restart: Can::No("a process elsewhere is started there, on its own machine"),
-        pause: Can::No("a process elsewhere is paused there: kill -STOP on its own machine"),
-        links: Can::Yes,
-        clock: Can::No("a cluster that runs elsewhere has no clock to stop"),
-        pace: Can::No("a cluster that runs elsewhere keeps its pace"),
-        disks: Can::Yes,
-        arm: Can::Yes,
-    }
 }
 
 #[test]
