@@ -284,8 +284,23 @@ struct Connection {
     welcome: Arc<Welcome>,
 }
 
-/// Why a line is lost, as a sentence that is safe to show, and whether it is for good.
-struct Why(String, bool);
+/// Why a line is lost.
+struct Why {
+    /// A sentence that is safe to show.
+    text: String,
+    /// The node will not let this console in however often it asks.
+    refused: bool,
+}
+
+impl Why {
+    fn lost(text: impl Into<String>) -> Self {
+        Self { text: text.into(), refused: false }
+    }
+
+    fn refused(text: impl Into<String>) -> Self {
+        Self { text: text.into(), refused: true }
+    }
+}
 
 impl From<FrameError> for Why {
     fn from(error: FrameError) -> Self {
@@ -296,13 +311,13 @@ impl From<FrameError> for Why {
             error => error.to_string(),
         };
         admit::clean(&mut why, 200);
-        Self(why, false)
+        Self::lost(why)
     }
 }
 
 impl From<admit::TooMuch> for Why {
     fn from(error: admit::TooMuch) -> Self {
-        Self(error.to_string(), false)
+        Self::lost(error.to_string())
     }
 }
 
@@ -319,7 +334,7 @@ impl Talk {
                 Err(why) => Err(why),
             };
             // Otherwise nobody holds the line any more.
-            let Err(Why(why, refused)) = talked else { return };
+            let Err(Why { text: why, refused }) = talked else { return };
             tracing::debug!(address = ?self.spec.address, %why, "a node is not there");
             self.heard.send_modify(|heard| {
                 let since = match heard.state {
@@ -344,7 +359,7 @@ impl Talk {
                 return Err(io(error));
             }
             Ok(wire) => wire.map_err(io)?,
-            Err(_) => return Err(Why("it does not answer: no connection within 2 s".into(), false)),
+            Err(_) => return Err(Why::lost("it does not answer: no connection within 2 s")),
         };
         let tls = tls.clone();
         let welcomed = timeout(HANDSHAKE_WITHIN, async {
@@ -355,19 +370,18 @@ impl Talk {
                     let Some(Distrust::OfTheirs(why)) = Distrust::of(&error) else { return Err(io(error)) };
                     // The CA may be another since this console began. The next time will tell.
                     let _ = tokio::task::spawn_blocking(move || tls.trust_anew()).await;
-                    return Err(Why(format!("its certificate {why}"), false));
+                    return Err(Why::lost(format!("its certificate {why}")));
                 }
             };
             let connection = self.handshake(frames(wire, HELLO_BYTES_MAX)).await?;
             let node = connection.welcome.node;
             if !certified.is(node) {
-                return Err(Why(format!("it says that it is {node}, and has no certificate for that"), false));
+                return Err(Why::lost(format!("it says that it is {node}, and has no certificate for that")));
             }
             Ok(connection)
         });
-        let connection = welcomed
-            .await
-            .unwrap_or_else(|_| Err(Why("connected, but it does not answer within 2 s".into(), false)))?;
+        let connection =
+            welcomed.await.unwrap_or_else(|_| Err(Why::lost("connected, but it does not answer within 2 s")))?;
         let welcome = Arc::clone(&connection.welcome);
         self.heard.send_modify(|heard| {
             heard.state = State::Live;
@@ -398,12 +412,11 @@ impl Talk {
             session: *session,
             nonce,
         };
-        let closed =
-            || Why("it closed the connection at once: is it the right port, and does it want TLS?".into(), false);
+        let closed = || Why::lost("it closed the connection at once: is it the right port, and does it want TLS?");
         writer.send(&hello).await?;
         let (node_nonce, proof_wanted) = match reader.next().await?.ok_or_else(closed)? {
             Challenge::Prove { version, .. } if version < VERSIONS.0 || version > VERSIONS.1 => {
-                return Err(Why(Refusal::Version.to_string(), true));
+                return Err(Why::refused(Refusal::Version.to_string()));
             }
             Challenge::Prove { nonce, proof_wanted, .. } => (nonce, proof_wanted),
             Challenge::Refused(refusal) => return Err(self.refused(refusal)),
@@ -411,7 +424,7 @@ impl Talk {
         let claim = Claim { console_nonce: nonce, node_nonce, session: *session, access: self.access };
         let hmac = token.as_ref().map(|token| proof(token, &claim)).unwrap_or_default();
         if hmac.is_empty() && proof_wanted {
-            return Err(Why("it wants a token: name the file that holds yours with --token-file".into(), true));
+            return Err(Why::refused("it wants a token: name the file that holds yours with --token-file"));
         }
         writer.send(&Proof { hmac }).await?;
         reader.set_max_bytes(FRAME_BYTES_MAX);
@@ -434,7 +447,7 @@ impl Talk {
             // It is asked again for less, or later.
             Refusal::NotAConsole | Refusal::ChaosDisabled | Refusal::Full | Refusal::Starting => false,
         };
-        Why(refusal.to_string(), for_good)
+        Why { text: refusal.to_string(), refused: for_good }
     }
 
     /// Speaks with the node until the connection is lost. `Ok`: nobody holds the line any more.
@@ -462,7 +475,7 @@ impl Talk {
         loop {
             tokio::select! {
                 said = reader.next::<FromNode>() => {
-                    let Some(said) = said? else { return Err(Why("it closed the connection".into(), false)) };
+                    let Some(said) = said? else { return Err(Why::lost("it closed the connection")) };
                     heard_at = Instant::now();
                     let round_trip = match &said {
                         FromNode::Alive { echo: answered } if *answered == echo => Some(echo_sent.elapsed()),
@@ -491,7 +504,7 @@ impl Talk {
                 }
                 _ = alive.tick() => {
                     if heard_at.elapsed() > SILENT_MAX {
-                        return Err(Why(format!("it has said nothing for {} s", SILENT_MAX.as_secs()), false));
+                        return Err(Why::lost(format!("it has said nothing for {} s", SILENT_MAX.as_secs())));
                     }
                     self.open.retain(|_, open| !open.asked.answer.is_closed());
                     echo += 1;
@@ -619,5 +632,5 @@ async fn send(writer: &mut FrameWriter, said: &FromConsole) -> Result<(), Why> {
 }
 
 fn stalled() -> Why {
-    Why("it takes in nothing any more".into(), false)
+    Why::lost("it takes in nothing any more")
 }

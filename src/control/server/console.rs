@@ -256,7 +256,7 @@ impl Following {
         let news = &desk.spec.news;
         self.news = match self.news.take() {
             _ if !events => None,
-            Some(Listener { told, .. }) => Some(Listener { told, ..news.listen(commands) }),
+            Some(Listener { told, .. }) => Some(Listener { told, commands: news.commands(commands) }),
             None => Some(news.listen(commands)),
         };
     }

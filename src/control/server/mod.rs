@@ -127,7 +127,11 @@ impl News {
     }
 
     fn listen(&self, commands: bool) -> Listener {
-        Listener { told: self.0.told.subscribe(), commands: commands.then(|| Arc::clone(&self.0.commands)) }
+        Listener { told: self.0.told.subscribe(), commands: self.commands(commands) }
+    }
+
+    fn commands(&self, wanted: bool) -> Option<Arc<()>> {
+        wanted.then(|| Arc::clone(&self.0.commands))
     }
 }
 
